@@ -1,0 +1,292 @@
+//! An application's record.
+
+use std::{collections::BTreeSet, fmt, sync::Arc};
+
+use chrono::{DateTime, Utc};
+use ring::digest;
+
+use crate::{headers::MAX_SHORT_VALUE, secret, signature::VerifyingKey};
+
+/// An application's id: opaque, compared byte for byte.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct AppId(Arc<str>);
+
+/// An id that no request could carry in its header.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "{0:?} is no application id: it takes 1 to {MAX_SHORT_VALUE} characters of visible ASCII, \
+     without white space at its ends"
+)]
+pub struct InvalidAppId(String);
+
+impl AppId {
+    /// An id of 1 to [`MAX_SHORT_VALUE`] bytes of visible ASCII.
+    ///
+    /// # Errors
+    ///
+    /// If no header could carry `id`: it is empty, too long, not visible ASCII, or has white space
+    /// at its ends.
+    pub fn new(id: impl AsRef<str>) -> Result<Self, InvalidAppId> {
+        let id = id.as_ref();
+        let sendable = (1..=MAX_SHORT_VALUE).contains(&id.len())
+            && id.bytes().all(|byte| matches!(byte, b' '..=b'~'))
+            && id.trim() == id;
+        if sendable {
+            Ok(Self(id.into()))
+        } else {
+            Err(InvalidAppId(id.to_owned()))
+        }
+    }
+
+    /// The id as it stands in the header.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for AppId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// What an application has to prove.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Deserialize, serde::Serialize)]
+pub enum AppKind {
+    /// Runs where its users are and can keep no secret: id and nonce.
+    ClientSideApplication,
+    /// Runs on its owner's servers: id, secret, signature and nonce.
+    ServerSideApplication,
+}
+
+/// The hash of an application secret, with an optional expiry.
+///
+/// SHA-256 without salt: an application secret is a token that a generator made, of which nobody
+/// keeps a dictionary. Don't use it for what people choose.
+#[derive(Clone)]
+pub struct AppSecretHash {
+    hash: [u8; 32],
+    expires_at: Option<DateTime<Utc>>,
+}
+
+/// An empty application secret, which an empty header would match.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("an application secret is empty: use a random token of at least 128 bits")]
+pub struct EmptySecret;
+
+impl AppSecretHash {
+    /// Hashes a secret.
+    ///
+    /// # Errors
+    ///
+    /// If the secret is empty.
+    pub fn of(secret: &str) -> Result<Self, EmptySecret> {
+        if secret.is_empty() {
+            return Err(EmptySecret);
+        }
+        Ok(Self::from_sha256(sha256(secret)))
+    }
+
+    /// The record of a secret of which only the SHA-256 is kept.
+    #[must_use]
+    pub const fn from_sha256(hash: [u8; 32]) -> Self {
+        Self {
+            hash,
+            expires_at: None,
+        }
+    }
+
+    /// The same secret, good until `expires_at` and no longer from that instant on.
+    #[must_use]
+    pub const fn expiring(self, expires_at: DateTime<Utc>) -> Self {
+        Self {
+            expires_at: Some(expires_at),
+            ..self
+        }
+    }
+}
+
+impl fmt::Debug for AppSecretHash {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AppSecretHash")
+            .field("expires_at", &self.expires_at)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The names of what an application may do, such as `Auth:Users:Create`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Permissions(BTreeSet<Box<str>>);
+
+impl Permissions {
+    /// May create users, and so ask for registration e-mails.
+    pub const USERS_CREATE: &str = "Auth:Users:Create";
+    /// May deal with users of kind `CustomerEmployee`.
+    pub const TYPES_EMPLOYEE: &str = "Auth:Types:Employee";
+    /// May deal with users of kind `EndUser`.
+    pub const TYPES_END_USER: &str = "Auth:Types:EndUser";
+
+    /// Whether `permission` is among them, byte for byte.
+    #[must_use]
+    pub fn allow(&self, permission: &str) -> bool {
+        self.0.contains(permission)
+    }
+}
+
+impl<T: Into<Box<str>>> FromIterator<T> for Permissions {
+    fn from_iter<I: IntoIterator<Item = T>>(names: I) -> Self {
+        Self(names.into_iter().map(Into::into).collect())
+    }
+}
+
+/// An application's record, as an [`AppRegistry`](super::AppRegistry) finds it.
+#[derive(Clone, Debug)]
+pub struct Application {
+    id: AppId,
+    kind: AppKind,
+    active: bool,
+    secrets: Vec<AppSecretHash>,
+    keys: Vec<VerifyingKey>,
+    permissions: Permissions,
+}
+
+impl Application {
+    /// An active client-side application without permissions.
+    #[must_use]
+    pub fn client_side(id: AppId) -> Self {
+        Self {
+            id,
+            kind: AppKind::ClientSideApplication,
+            active: true,
+            secrets: Vec::new(),
+            keys: Vec::new(),
+            permissions: Permissions::default(),
+        }
+    }
+
+    /// An active server-side application without permissions. Without a secret or without a key,
+    /// every request of it is refused.
+    #[must_use]
+    pub fn server_side(id: AppId, secrets: Vec<AppSecretHash>, keys: Vec<VerifyingKey>) -> Self {
+        Self {
+            kind: AppKind::ServerSideApplication,
+            secrets,
+            keys,
+            ..Self::client_side(id)
+        }
+    }
+
+    /// The same application with these permissions.
+    #[must_use]
+    pub fn with_permissions<P: Into<Box<str>>>(
+        self,
+        permissions: impl IntoIterator<Item = P>,
+    ) -> Self {
+        Self {
+            permissions: permissions.into_iter().collect(),
+            ..self
+        }
+    }
+
+    /// The same application, switched off: every request of it is refused as if it were unknown.
+    #[must_use]
+    pub fn inactive(self) -> Self {
+        Self {
+            active: false,
+            ..self
+        }
+    }
+
+    /// Its id.
+    #[must_use]
+    pub fn id(&self) -> &AppId {
+        &self.id
+    }
+
+    /// What it has to prove.
+    #[must_use]
+    pub fn kind(&self) -> AppKind {
+        self.kind
+    }
+
+    /// Whether its requests are accepted at all.
+    #[must_use]
+    pub fn is_active(&self) -> bool {
+        self.active
+    }
+
+    /// The keys that its signatures may verify under.
+    #[must_use]
+    pub fn keys(&self) -> &[VerifyingKey] {
+        &self.keys
+    }
+
+    /// What it may do.
+    #[must_use]
+    pub fn permissions(&self) -> &Permissions {
+        &self.permissions
+    }
+
+    /// Whether `candidate` is one of its secrets and has not expired. Looks at every secret, each
+    /// in constant time.
+    #[must_use]
+    pub fn has_secret(&self, candidate: &str, now: DateTime<Utc>) -> bool {
+        let hash = sha256(candidate);
+        self.secrets.iter().fold(false, |found, secret| {
+            let live = secret.expires_at.is_none_or(|expires_at| now < expires_at);
+            found | (secret::equal(&secret.hash, &hash) & live)
+        })
+    }
+}
+
+fn sha256(text: &str) -> [u8; 32] {
+    let mut hash = [0; 32];
+    hash.copy_from_slice(digest::digest(&digest::SHA256, text.as_bytes()).as_ref());
+    hash
+}
+
+#[cfg(test)]
+mod tests {
+    use chrono::TimeDelta;
+
+    use super::*;
+
+    #[test]
+    fn an_id_is_accepted_up_to_the_bound_of_its_header() {
+        assert!(AppId::new("a".repeat(MAX_SHORT_VALUE)).is_ok());
+        assert!(AppId::new("a".repeat(MAX_SHORT_VALUE + 1)).is_err());
+        assert!(AppId::new("").is_err());
+        assert!(AppId::new(" a").is_err());
+        assert!(AppId::new("ä").is_err());
+    }
+
+    #[test]
+    fn a_secret_is_good_up_to_its_expiry_and_beside_others() {
+        let now = DateTime::UNIX_EPOCH;
+        let app = Application::server_side(
+            AppId::new("app").unwrap(),
+            vec![
+                AppSecretHash::of("old")
+                    .unwrap()
+                    .expiring(now + TimeDelta::seconds(1)),
+                AppSecretHash::of("new").unwrap(),
+            ],
+            vec![],
+        );
+        assert!(app.has_secret("old", now));
+        assert!(!app.has_secret("old", now + TimeDelta::seconds(1)));
+        assert!(app.has_secret("new", now + TimeDelta::seconds(1)));
+        assert!(!app.has_secret("", now));
+        assert!(AppSecretHash::of("").is_err());
+    }
+
+    #[test]
+    fn debug_shows_no_hash() {
+        let hash = AppSecretHash::of("secret").unwrap();
+        assert_eq!(
+            format!("{hash:?}"),
+            "AppSecretHash { expires_at: None, .. }"
+        );
+    }
+}

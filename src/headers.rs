@@ -1,0 +1,244 @@
+//! The five credential headers: their names, their bounds, and reading exactly one value.
+//!
+//! 1. An empty value counts as absent.
+//! 2. A header that comes twice is refused, whatever its values.
+//! 3. A value over its bound is refused.
+//! 4. A value that is not visible ASCII, space or tab is refused.
+//!
+//! The names are a prefix and a fixed ending; the prefix is `x-dfns-` unless
+//! [`HeaderNames::with_prefix`] says otherwise.
+
+use http::{HeaderMap, HeaderName};
+
+use crate::rejection::{Rejection, RejectionKind};
+
+/// The prefix of the credential headers, unless set otherwise.
+pub const DEFAULT_PREFIX: &str = "x-dfns-";
+/// Longest value of the nonce and application id headers, in bytes.
+pub const MAX_SHORT_VALUE: usize = 1_024;
+/// Longest value of the secret, signature and user action headers, in bytes.
+pub const MAX_LONG_VALUE: usize = 8_192;
+
+/// One of the credential headers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Credential {
+    /// `X-DFNS-APPID`
+    AppId,
+    /// `X-DFNS-APPSECRET`
+    AppSecret,
+    /// `X-DFNS-NONCE`
+    Nonce,
+    /// `X-DFNS-APISIGNATURE`
+    ApiSignature,
+    /// `X-DFNS-USERACTION`
+    UserAction,
+}
+
+impl Credential {
+    /// All of them, in the order in which their bounds are checked.
+    pub const ALL: [Self; 5] = [
+        Self::AppId,
+        Self::AppSecret,
+        Self::Nonce,
+        Self::ApiSignature,
+        Self::UserAction,
+    ];
+
+    /// Longest accepted value, in bytes.
+    #[must_use]
+    pub const fn max_length(self) -> usize {
+        match self {
+            Self::AppId | Self::Nonce => MAX_SHORT_VALUE,
+            Self::AppSecret | Self::ApiSignature | Self::UserAction => MAX_LONG_VALUE,
+        }
+    }
+
+    /// The rejection of a request whose header of this kind is missing or malformed.
+    #[must_use]
+    pub const fn rejection(self) -> RejectionKind {
+        match self {
+            Self::AppId => RejectionKind::AppInvalid,
+            Self::AppSecret => RejectionKind::AppSecretInvalid,
+            Self::Nonce => RejectionKind::NonceInvalid,
+            Self::ApiSignature => RejectionKind::ApiSignatureInvalid,
+            Self::UserAction => RejectionKind::UserActionInvalid,
+        }
+    }
+
+    const fn ending(self) -> &'static str {
+        match self {
+            Self::AppId => "appid",
+            Self::AppSecret => "appsecret",
+            Self::Nonce => "nonce",
+            Self::ApiSignature => "apisignature",
+            Self::UserAction => "useraction",
+        }
+    }
+}
+
+/// The names of the credential headers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HeaderNames([HeaderName; 5]);
+
+/// A prefix that makes no header name.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0:?} is no prefix of a header name: use letters, digits and hyphens, as in \"x-acme-\"")]
+pub struct InvalidPrefix(String);
+
+impl HeaderNames {
+    /// Names with another prefix than `x-dfns-`; upper and lower case are the same.
+    ///
+    /// ```
+    /// use tower_registration::headers::{Credential, HeaderNames};
+    ///
+    /// let names = HeaderNames::with_prefix("X-Acme-").unwrap();
+    /// assert_eq!(names.get(Credential::Nonce), "x-acme-nonce");
+    /// assert!(HeaderNames::with_prefix("x acme ").is_err());
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// If prefix and ending do not make a header name.
+    pub fn with_prefix(prefix: &str) -> Result<Self, InvalidPrefix> {
+        let name = |credential: Credential| {
+            HeaderName::try_from(format!("{prefix}{}", credential.ending()))
+                .map_err(|_| InvalidPrefix(prefix.to_owned()))
+        };
+        let [id, secret, nonce, signature, action] = Credential::ALL;
+        Ok(Self([
+            name(id)?,
+            name(secret)?,
+            name(nonce)?,
+            name(signature)?,
+            name(action)?,
+        ]))
+    }
+
+    /// The name of one header.
+    #[must_use]
+    pub fn get(&self, credential: Credential) -> &HeaderName {
+        &self.0[credential as usize]
+    }
+
+    /// The one value of a header, or `None` where it is absent or empty.
+    ///
+    /// # Errors
+    ///
+    /// The credential's own [rejection](Credential::rejection), if the header comes twice, is too
+    /// long, or is not visible ASCII, space or tab.
+    pub fn read<'a>(
+        &self,
+        headers: &'a HeaderMap,
+        credential: Credential,
+    ) -> Result<Option<&'a str>, Rejection> {
+        let name = self.get(credential);
+        let refuse =
+            |fault: &str| Rejection::new(credential.rejection(), format!("{name} {fault}"));
+        let mut values = headers.get_all(name).iter();
+        let Some(value) = values.next() else {
+            return Ok(None);
+        };
+        if values.next().is_some() {
+            return Err(refuse("comes more than once"));
+        }
+        if value.len() > credential.max_length() {
+            return Err(refuse("is too long"));
+        }
+        match value.to_str() {
+            Ok("") => Ok(None),
+            Ok(text) => Ok(Some(text)),
+            Err(_) => Err(refuse("is not visible ASCII")),
+        }
+    }
+
+    /// The value of a header that has to be there.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`read`](Self::read), and the same rejection if the header is absent or empty.
+    pub fn require<'a>(
+        &self,
+        headers: &'a HeaderMap,
+        credential: Credential,
+    ) -> Result<&'a str, Rejection> {
+        self.read(headers, credential)?.ok_or_else(|| {
+            let name = self.get(credential);
+            Rejection::new(credential.rejection(), format!("{name} is missing"))
+        })
+    }
+}
+
+impl Default for HeaderNames {
+    fn default() -> Self {
+        Self(Credential::ALL.map(|credential| {
+            HeaderName::from_static(match credential {
+                Credential::AppId => "x-dfns-appid",
+                Credential::AppSecret => "x-dfns-appsecret",
+                Credential::Nonce => "x-dfns-nonce",
+                Credential::ApiSignature => "x-dfns-apisignature",
+                Credential::UserAction => "x-dfns-useraction",
+            })
+        }))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use http::HeaderValue;
+
+    use super::*;
+
+    fn headers(values: &[&[u8]]) -> HeaderMap {
+        let names = HeaderNames::default();
+        let mut headers = HeaderMap::new();
+        for value in values {
+            headers.append(
+                names.get(Credential::Nonce),
+                HeaderValue::from_bytes(value).unwrap(),
+            );
+        }
+        headers
+    }
+
+    fn read(values: &[&[u8]]) -> Result<Option<String>, RejectionKind> {
+        HeaderNames::default()
+            .read(&headers(values), Credential::Nonce)
+            .map(|value| value.map(str::to_owned))
+            .map_err(|rejection| rejection.kind())
+    }
+
+    #[test]
+    fn the_default_names_are_those_of_the_default_prefix() {
+        assert_eq!(
+            HeaderNames::default(),
+            HeaderNames::with_prefix(DEFAULT_PREFIX).unwrap()
+        );
+    }
+
+    #[test]
+    fn one_value_is_read_and_none_or_an_empty_one_counts_as_absent() {
+        assert_eq!(read(&[b"abc"]), Ok(Some("abc".into())));
+        assert_eq!(read(&[]), Ok(None));
+        assert_eq!(read(&[b""]), Ok(None));
+    }
+
+    #[test]
+    fn a_second_value_is_refused_even_if_one_is_empty() {
+        assert_eq!(read(&[b"abc", b"abc"]), Err(RejectionKind::NonceInvalid));
+        assert_eq!(read(&[b"abc", b""]), Err(RejectionKind::NonceInvalid));
+        assert_eq!(read(&[b"", b""]), Err(RejectionKind::NonceInvalid));
+    }
+
+    #[test]
+    fn a_value_is_accepted_up_to_its_bound_and_refused_past_it() {
+        assert!(read(&[&[b'a'; MAX_SHORT_VALUE]]).is_ok());
+        assert!(read(&[&[b'a'; MAX_SHORT_VALUE + 1]]).is_err());
+        assert_eq!(Credential::ApiSignature.max_length(), MAX_LONG_VALUE);
+    }
+
+    #[test]
+    fn a_value_that_is_not_ascii_is_refused() {
+        assert_eq!(read(&["ä".as_bytes()]), Err(RejectionKind::NonceInvalid));
+        assert_eq!(read(&[b"\xff"]), Err(RejectionKind::NonceInvalid));
+    }
+}

@@ -1,0 +1,14 @@
+//! Tower layers that verify who calls an API, and the registration e-mail endpoint they guard.
+
+pub mod app;
+pub mod clock;
+pub mod gate;
+pub mod headers;
+pub mod mail;
+pub mod nonce;
+pub mod registration;
+pub mod rejection;
+pub mod secret;
+pub mod signature;
+mod trace;
+pub mod verified;

@@ -1,0 +1,229 @@
+//! Reading a nonce.
+//!
+//! ```text
+//! header   = base64url [padding] / base64 [padding]
+//! content  = *ws object *ws                        ; JSON, RFC 8259
+//! object   = one of "uuid" / "nonce"   : string of 13 to 256 characters
+//!          , one of "datetime" / "date": string, RFC 3339 date-time with offset
+//!          , any other members, each name once
+//! ```
+//!
+//! The order of members is free. A member twice, both spellings of one, or anything after the
+//! object is refused.
+
+use std::{borrow::Cow, collections::HashSet, fmt};
+
+use base64::{
+    Engine, alphabet,
+    engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig},
+};
+use chrono::{DateTime, Utc};
+use ring::digest;
+use serde::de::{self, Deserialize, Deserializer, IgnoredAny, MapAccess, Visitor};
+use uuid::Uuid;
+
+use crate::headers::MAX_SHORT_VALUE;
+
+/// Shortest random value, in characters.
+pub const MIN_RANDOM_CHARS: usize = 13;
+/// Longest random value, in characters.
+pub const MAX_RANDOM_CHARS: usize = 256;
+
+/// What the longest header value can decode to, in bytes.
+const MAX_DECODED: usize = MAX_SHORT_VALUE / 4 * 3;
+
+const PADDING_OPTIONAL: GeneralPurposeConfig =
+    GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent);
+const URL_SAFE: GeneralPurpose = GeneralPurpose::new(&alphabet::URL_SAFE, PADDING_OPTIONAL);
+const STANDARD: GeneralPurpose = GeneralPurpose::new(&alphabet::STANDARD, PADDING_OPTIONAL);
+
+/// A well-formed nonce. It says nothing yet about being fresh or unused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Nonce {
+    id: NonceId,
+    datetime: DateTime<Utc>,
+}
+
+/// What makes a nonce one, in at most 32 bytes: two spellings of one UUID are one nonce.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum NonceId {
+    /// The random value is a UUID.
+    Uuid(Uuid),
+    /// SHA-256 of a random value that is no UUID.
+    Digest([u8; 32]),
+}
+
+/// Why a header value is no nonce.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NonceError {
+    /// More than [`MAX_SHORT_VALUE`] bytes.
+    #[error("nonce is longer than {MAX_SHORT_VALUE} bytes")]
+    TooLong,
+    /// Neither base64url nor base64.
+    #[error("nonce is no base64url")]
+    NotBase64,
+    /// No JSON object with a random value and a time, each once.
+    #[error("nonce is no JSON object with one random value and one time")]
+    NotAnObject,
+    /// The random value has not [`MIN_RANDOM_CHARS`] to [`MAX_RANDOM_CHARS`] characters.
+    #[error("nonce's random value has not {MIN_RANDOM_CHARS} to {MAX_RANDOM_CHARS} characters")]
+    RandomLength,
+    /// The time is no RFC 3339 date-time with an offset.
+    #[error("nonce's time is no RFC 3339 date and time with an offset")]
+    NotATime,
+}
+
+impl Nonce {
+    /// Reads a header value.
+    ///
+    /// ```
+    /// use tower_registration::nonce::Nonce;
+    ///
+    /// // {"uuid":"530ea1ea-71c0-410d-ae19-206c17a2a497","date":"2026-11-23T07:44:00.123Z"}
+    /// let nonce = Nonce::decode("eyJ1dWlkIjoiNTMwZWExZWEtNzFjMC00MTBkLWFlMTktMjA2YzE3YTJhNDk3IiwiZGF0ZSI6IjIwMjYtMTEtMjNUMDc6NDQ6MDAuMTIzWiJ9").unwrap();
+    /// assert_eq!(nonce.datetime().to_rfc3339(), "2026-11-23T07:44:00.123+00:00");
+    /// assert!(Nonce::decode("eyJ1dWlkIjoxfQ").is_err());
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// If `header` is none, by the grammar above.
+    pub fn decode(header: &str) -> Result<Self, NonceError> {
+        if header.len() > MAX_SHORT_VALUE {
+            return Err(NonceError::TooLong);
+        }
+        let mut buffer = [0; MAX_DECODED];
+        let json = decode_base64(header, &mut buffer)?;
+        let Content { random, time } =
+            serde_json::from_slice(json).map_err(|_| NonceError::NotAnObject)?;
+        let datetime = DateTime::parse_from_rfc3339(&time)
+            .map_err(|_| NonceError::NotATime)?
+            .to_utc();
+        Ok(Self {
+            id: NonceId::of(&random)?,
+            datetime,
+        })
+    }
+
+    /// What makes the nonce one.
+    #[must_use]
+    pub fn id(&self) -> NonceId {
+        self.id
+    }
+
+    /// The time that the nonce states.
+    #[must_use]
+    pub fn datetime(&self) -> DateTime<Utc> {
+        self.datetime
+    }
+}
+
+impl NonceId {
+    /// The identity of a random value.
+    ///
+    /// # Errors
+    ///
+    /// If it has not [`MIN_RANDOM_CHARS`] to [`MAX_RANDOM_CHARS`] characters.
+    pub fn of(random: &str) -> Result<Self, NonceError> {
+        let chars = random.chars().take(MAX_RANDOM_CHARS + 1).count();
+        if !(MIN_RANDOM_CHARS..=MAX_RANDOM_CHARS).contains(&chars) {
+            return Err(NonceError::RandomLength);
+        }
+        if let Ok(uuid) = Uuid::try_parse(random) {
+            return Ok(Self::Uuid(uuid));
+        }
+        let mut hash = [0; 32];
+        hash.copy_from_slice(digest::digest(&digest::SHA256, random.as_bytes()).as_ref());
+        Ok(Self::Digest(hash))
+    }
+
+    /// The identity's bytes: 16 of a UUID, 32 of a digest, so that no two identities share them.
+    #[must_use]
+    pub fn as_bytes(&self) -> &[u8] {
+        match self {
+            Self::Uuid(uuid) => uuid.as_bytes(),
+            Self::Digest(hash) => hash,
+        }
+    }
+}
+
+fn decode_base64<'a>(
+    header: &str,
+    buffer: &'a mut [u8; MAX_DECODED],
+) -> Result<&'a [u8], NonceError> {
+    let engine = if header.contains(['+', '/']) {
+        &STANDARD
+    } else {
+        &URL_SAFE
+    };
+    let length = engine
+        .decode_slice(header, buffer)
+        .map_err(|_| NonceError::NotBase64)?;
+    Ok(&buffer[..length])
+}
+
+struct Content<'a> {
+    random: Cow<'a, str>,
+    time: Cow<'a, str>,
+}
+
+/// A string that borrows where the JSON has no escapes.
+struct Text<'a>(Cow<'a, str>);
+
+impl<'de> Deserialize<'de> for Text<'de> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct TextVisitor;
+        impl<'de> Visitor<'de> for TextVisitor {
+            type Value = Text<'de>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a string")
+            }
+
+            fn visit_borrowed_str<E>(self, text: &'de str) -> Result<Self::Value, E> {
+                Ok(Text(Cow::Borrowed(text)))
+            }
+
+            fn visit_str<E>(self, text: &str) -> Result<Self::Value, E> {
+                Ok(Text(Cow::Owned(text.to_owned())))
+            }
+        }
+        deserializer.deserialize_str(TextVisitor)
+    }
+}
+
+impl<'de> Deserialize<'de> for Content<'de> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct ContentVisitor;
+        impl<'de> Visitor<'de> for ContentVisitor {
+            type Value = Content<'de>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object with one random value and one time")
+            }
+
+            fn visit_map<M: MapAccess<'de>>(self, mut map: M) -> Result<Self::Value, M::Error> {
+                let (mut random, mut time) = (None, None);
+                let mut others = HashSet::new();
+                while let Some(Text(name)) = map.next_key()? {
+                    let new = match &*name {
+                        "uuid" | "nonce" => random.replace(map.next_value::<Text>()?.0).is_none(),
+                        "datetime" | "date" => time.replace(map.next_value::<Text>()?.0).is_none(),
+                        _ => {
+                            map.next_value::<IgnoredAny>()?;
+                            others.insert(name)
+                        }
+                    };
+                    if !new {
+                        return Err(de::Error::custom("a member comes twice"));
+                    }
+                }
+                match (random, time) {
+                    (Some(random), Some(time)) => Ok(Content { random, time }),
+                    _ => Err(de::Error::custom("a member is missing")),
+                }
+            }
+        }
+        deserializer.deserialize_map(ContentVisitor)
+    }
+}

@@ -1,0 +1,141 @@
+//! How old a nonce may be, and how far ahead of the verifier's clock.
+
+use std::time::Duration;
+
+use chrono::{DateTime, TimeDelta, Utc};
+
+use super::{Nonce, NonceId};
+
+/// How long a nonce stays fresh after its datetime, unless set otherwise: 300 s.
+pub const DEFAULT_MAX_AGE: Duration = Duration::from_secs(300);
+/// How far a nonce's datetime may lie ahead of the verifier's clock, unless set otherwise: 60 s.
+pub const DEFAULT_MAX_FUTURE: Duration = Duration::from_secs(60);
+/// Longest age or lead that can be set: a day. Guards keep every nonce that long.
+pub const MAX_WINDOW: Duration = Duration::from_secs(86_400);
+
+/// The window in which a nonce is accepted: `now - max_age <= datetime <= now + max_future`, both
+/// ends included.
+///
+/// ```
+/// use std::time::Duration;
+/// use tower_registration::nonce::Freshness;
+///
+/// let strict = Freshness::new(Duration::from_secs(30), Duration::from_secs(5)).unwrap();
+/// assert!(Freshness::new(Duration::ZERO, Duration::from_secs(5)).is_err());
+/// # let _ = strict;
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Freshness {
+    max_age: TimeDelta,
+    max_future: TimeDelta,
+}
+
+/// A window that no nonce could be used in, or that guards could not hold.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "a nonce window of {max_age:?} back and {max_future:?} ahead can't be served: the age is 1 ms \
+     to 24 h, the lead at most 24 h"
+)]
+pub struct FreshnessError {
+    max_age: Duration,
+    max_future: Duration,
+}
+
+/// A nonce outside of its window.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NotFresh {
+    /// Its datetime is more than the age back.
+    #[error("nonce is stale")]
+    Stale,
+    /// Its datetime is more than the lead ahead.
+    #[error("nonce is from the future")]
+    Future,
+}
+
+impl Freshness {
+    /// A window of `max_age` (1 ms to 24 h) back and `max_future` (0 to 24 h) ahead.
+    ///
+    /// # Errors
+    ///
+    /// If either is out of these bounds.
+    pub fn new(max_age: Duration, max_future: Duration) -> Result<Self, FreshnessError> {
+        let bounded =
+            (Duration::from_millis(1)..=MAX_WINDOW).contains(&max_age) && max_future <= MAX_WINDOW;
+        match (
+            TimeDelta::from_std(max_age),
+            TimeDelta::from_std(max_future),
+        ) {
+            (Ok(age), Ok(future)) if bounded => Ok(Self {
+                max_age: age,
+                max_future: future,
+            }),
+            _ => Err(FreshnessError {
+                max_age,
+                max_future,
+            }),
+        }
+    }
+
+    /// Accepts a nonce that is fresh at `now`.
+    ///
+    /// # Errors
+    ///
+    /// If its datetime lies outside of the window, or so far out that the window's end is no time.
+    pub fn check(&self, nonce: Nonce, now: DateTime<Utc>) -> Result<FreshNonce, NotFresh> {
+        let datetime = nonce.datetime();
+        let fresh_until = datetime
+            .checked_add_signed(self.max_age)
+            .ok_or(NotFresh::Future)?;
+        if fresh_until < now {
+            return Err(NotFresh::Stale);
+        }
+        // A clock that can't be added to shows the end of time, to which nothing is future.
+        match now.checked_add_signed(self.max_future) {
+            Some(newest) if datetime > newest => Err(NotFresh::Future),
+            _ => Ok(FreshNonce { nonce, fresh_until }),
+        }
+    }
+}
+
+impl Default for Freshness {
+    /// [`DEFAULT_MAX_AGE`] and [`DEFAULT_MAX_FUTURE`].
+    fn default() -> Self {
+        Self {
+            max_age: TimeDelta::seconds(300),
+            max_future: TimeDelta::seconds(60),
+        }
+    }
+}
+
+/// Proof that a nonce was fresh when it was looked at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FreshNonce {
+    nonce: Nonce,
+    fresh_until: DateTime<Utc>,
+}
+
+impl FreshNonce {
+    /// The nonce.
+    #[must_use]
+    pub fn nonce(&self) -> &Nonce {
+        &self.nonce
+    }
+
+    /// What makes it one.
+    #[must_use]
+    pub fn id(&self) -> NonceId {
+        self.nonce.id()
+    }
+
+    /// The last instant at which it is fresh, that instant included.
+    #[must_use]
+    pub fn fresh_until(&self) -> DateTime<Utc> {
+        self.fresh_until
+    }
+
+    /// Whether it is still fresh at a later `now`.
+    #[must_use]
+    pub fn is_fresh_at(&self, now: DateTime<Utc>) -> bool {
+        now <= self.fresh_until
+    }
+}

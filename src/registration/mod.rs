@@ -1,0 +1,22 @@
+//! Registration codes: who may get a new one, what it is, and what happens to the one before.
+//!
+//! The decisions are pure functions of a [`Registration`], the time and a [`Policy`]
+//! ([`policy`]). [`Registrations`] loads, decides, and swaps the result into a
+//! [`RegistrationStore`]; it knows nothing of HTTP. [`ResendRegistration`] is the service in
+//! front of it.
+
+pub mod code;
+mod record;
+mod store;
+mod user;
+
+pub use record::{
+    Budgets, CurrentCode, Lease, OwedMail, Registration, RegistrationStatus, UserKind,
+};
+pub use store::{DueMail, Outbox, RegistrationStore};
+pub use user::{InvalidOrgId, InvalidUsername, OrgId, UserId, Username};
+
+/// The path under which the reference publishes the endpoint.
+pub const PATH: &str = "/auth/manage/users/send-registration-email";
+/// The path under which later revisions of the reference publish it.
+pub const LATER_PATH: &str = "/auth/registration/code";
