@@ -5,6 +5,7 @@ pub mod clock;
 pub mod gate;
 pub mod headers;
 pub mod mail;
+mod members;
 pub mod nonce;
 pub mod registration;
 pub mod rejection;

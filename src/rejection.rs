@@ -226,7 +226,7 @@ impl fmt::Debug for Rejection {
             .field("kind", &self.kind)
             .field("reason", &self.reason)
             .field("source", &self.source)
-            .finish()
+            .finish_non_exhaustive()
     }
 }
 

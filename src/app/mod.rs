@@ -7,8 +7,16 @@
 //! 3. A client-side application shows its id alone. A secret that it sends all the same is
 //!    ignored.
 
+mod cached;
+mod check;
+mod config;
 mod record;
+mod registry;
 
+pub use cached::{CachedApps, CachedAppsFuture, DEFAULT_CAPACITY, DEFAULT_TIME_TO_LIVE};
+pub use check::{AppCheck, AppLayer, AppSettings};
+pub use config::{AppConfig, AppConfigError, SecretConfig};
 pub use record::{
     AppId, AppKind, AppSecretHash, Application, EmptySecret, InvalidAppId, Permissions,
 };
+pub use registry::{AppRegistry, DuplicateApp, StaticApps};

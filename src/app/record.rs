@@ -1,6 +1,6 @@
 //! An application's record.
 
-use std::{collections::BTreeSet, fmt, sync::Arc};
+use std::{borrow::Borrow, collections::BTreeSet, fmt, sync::Arc};
 
 use chrono::{DateTime, Utc};
 use ring::digest;
@@ -41,6 +41,12 @@ impl AppId {
     /// The id as it stands in the header.
     #[must_use]
     pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl Borrow<str> for AppId {
+    fn borrow(&self) -> &str {
         &self.0
     }
 }

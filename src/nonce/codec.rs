@@ -11,18 +11,15 @@
 //! The order of members is free. A member twice, both spellings of one, or anything after the
 //! object is refused.
 
-use std::{borrow::Cow, collections::HashSet, fmt};
-
 use base64::{
     Engine, alphabet,
     engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig},
 };
 use chrono::{DateTime, Utc};
 use ring::digest;
-use serde::de::{self, Deserialize, Deserializer, IgnoredAny, MapAccess, Visitor};
 use uuid::Uuid;
 
-use crate::headers::MAX_SHORT_VALUE;
+use crate::{headers::MAX_SHORT_VALUE, members};
 
 /// Shortest random value, in characters.
 pub const MIN_RANDOM_CHARS: usize = 13;
@@ -94,8 +91,8 @@ impl Nonce {
         }
         let mut buffer = [0; MAX_DECODED];
         let json = decode_base64(header, &mut buffer)?;
-        let Content { random, time } =
-            serde_json::from_slice(json).map_err(|_| NonceError::NotAnObject)?;
+        let [random, time] = members::read(json, [&["uuid", "nonce"], &["datetime", "date"]])
+            .map_err(|_| NonceError::NotAnObject)?;
         let datetime = DateTime::parse_from_rfc3339(&time)
             .map_err(|_| NonceError::NotATime)?
             .to_utc();
@@ -162,68 +159,73 @@ fn decode_base64<'a>(
     Ok(&buffer[..length])
 }
 
-struct Content<'a> {
-    random: Cow<'a, str>,
-    time: Cow<'a, str>,
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-/// A string that borrows where the JSON has no escapes.
-struct Text<'a>(Cow<'a, str>);
-
-impl<'de> Deserialize<'de> for Text<'de> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct TextVisitor;
-        impl<'de> Visitor<'de> for TextVisitor {
-            type Value = Text<'de>;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a string")
-            }
-
-            fn visit_borrowed_str<E>(self, text: &'de str) -> Result<Self::Value, E> {
-                Ok(Text(Cow::Borrowed(text)))
-            }
-
-            fn visit_str<E>(self, text: &str) -> Result<Self::Value, E> {
-                Ok(Text(Cow::Owned(text.to_owned())))
-            }
-        }
-        deserializer.deserialize_str(TextVisitor)
+    fn header(json: &str) -> String {
+        URL_SAFE.encode(json)
     }
-}
 
-impl<'de> Deserialize<'de> for Content<'de> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct ContentVisitor;
-        impl<'de> Visitor<'de> for ContentVisitor {
-            type Value = Content<'de>;
+    fn with_random(random: &str) -> Result<NonceId, NonceError> {
+        let json = serde_json::json!({"uuid": random, "date": "2026-11-23T07:44:00Z"});
+        Nonce::decode(&header(&json.to_string())).map(|nonce| nonce.id())
+    }
 
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("an object with one random value and one time")
-            }
+    fn with_time(time: &str) -> Result<DateTime<Utc>, NonceError> {
+        let json = serde_json::json!({"uuid": "0123456789abc", "date": time});
+        Nonce::decode(&header(&json.to_string())).map(|nonce| nonce.datetime())
+    }
 
-            fn visit_map<M: MapAccess<'de>>(self, mut map: M) -> Result<Self::Value, M::Error> {
-                let (mut random, mut time) = (None, None);
-                let mut others = HashSet::new();
-                while let Some(Text(name)) = map.next_key()? {
-                    let new = match &*name {
-                        "uuid" | "nonce" => random.replace(map.next_value::<Text>()?.0).is_none(),
-                        "datetime" | "date" => time.replace(map.next_value::<Text>()?.0).is_none(),
-                        _ => {
-                            map.next_value::<IgnoredAny>()?;
-                            others.insert(name)
-                        }
-                    };
-                    if !new {
-                        return Err(de::Error::custom("a member comes twice"));
-                    }
-                }
-                match (random, time) {
-                    (Some(random), Some(time)) => Ok(Content { random, time }),
-                    _ => Err(de::Error::custom("a member is missing")),
-                }
-            }
+    #[test]
+    fn a_random_value_is_counted_in_characters_and_bounded_on_both_sides() {
+        assert!(with_random(&"ä".repeat(MIN_RANDOM_CHARS - 1)).is_err());
+        assert!(with_random(&"ä".repeat(MIN_RANDOM_CHARS)).is_ok());
+        assert!(with_random(&"ä".repeat(MAX_RANDOM_CHARS)).is_ok());
+        assert!(with_random(&"ä".repeat(MAX_RANDOM_CHARS + 1)).is_err());
+    }
+
+    #[test]
+    fn two_spellings_of_one_uuid_are_one_nonce_and_two_texts_are_two() {
+        let lower = with_random("530ea1ea-71c0-410d-ae19-206c17a2a497").unwrap();
+        assert_eq!(
+            lower,
+            with_random("530EA1EA-71C0-410D-AE19-206C17A2A497").unwrap()
+        );
+        assert_eq!(lower.as_bytes().len(), 16);
+        let text = with_random("0123456789abc").unwrap();
+        assert_ne!(text, with_random("0123456789abC").unwrap());
+        assert_eq!(text.as_bytes().len(), 32);
+    }
+
+    #[test]
+    fn two_spellings_of_one_time_are_one_time() {
+        let time = with_time("2026-11-23T07:44:00.5Z").unwrap();
+        assert_eq!(with_time("2026-11-23T08:44:00.500000+01:00").unwrap(), time);
+    }
+
+    #[test]
+    fn hostile_times_are_refused_or_read_but_never_panic() {
+        for time in [
+            "+10000-01-01T00:00:00Z",
+            "-0001-01-01T00:00:00Z",
+            "2026-11-23T07:44:00+24:00",
+            "2026-11-23T24:00:00Z",
+            "9223372036854775807",
+            "",
+        ] {
+            assert_eq!(with_time(time), Err(NonceError::NotATime), "{time}");
         }
-        deserializer.deserialize_map(ContentVisitor)
+        assert!(with_time("9999-12-31T23:59:59.999999999Z").is_ok());
+        assert!(with_time("0000-01-01T00:00:00+23:59").is_ok());
+    }
+
+    #[test]
+    fn one_header_uses_one_alphabet() {
+        let json = r#"{"uuid":"??>?>?>?>?>?>?>?>","date":"2026-11-23T07:44:00Z"}"#;
+        let (url, standard) = (URL_SAFE.encode(json), STANDARD.encode(json));
+        assert_eq!(Nonce::decode(&url), Nonce::decode(&standard));
+        assert!(standard.contains('/') && standard.contains('+'));
+        assert!(Nonce::decode(&standard.replacen('/', "_", 1)).is_err());
     }
 }

@@ -7,11 +7,11 @@ use chrono::{DateTime, TimeDelta, Utc};
 use super::{Nonce, NonceId};
 
 /// How long a nonce stays fresh after its datetime, unless set otherwise: 300 s.
-pub const DEFAULT_MAX_AGE: Duration = Duration::from_secs(300);
+pub const DEFAULT_MAX_AGE: Duration = Duration::from_mins(5);
 /// How far a nonce's datetime may lie ahead of the verifier's clock, unless set otherwise: 60 s.
-pub const DEFAULT_MAX_FUTURE: Duration = Duration::from_secs(60);
+pub const DEFAULT_MAX_FUTURE: Duration = Duration::from_mins(1);
 /// Longest age or lead that can be set: a day. Guards keep every nonce that long.
-pub const MAX_WINDOW: Duration = Duration::from_secs(86_400);
+pub const MAX_WINDOW: Duration = Duration::from_hours(24);
 
 /// The window in which a nonce is accepted: `now - max_age <= datetime <= now + max_future`, both
 /// ends included.

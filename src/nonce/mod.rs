@@ -6,12 +6,15 @@
 //!    ([`ReplayGuard::claim`]); the claim is kept until the nonce stops being fresh by its own
 //!    datetime.
 
+mod check;
 mod codec;
 mod freshness;
 mod replay;
 
+pub use check::{ClaimCheck, Claimed, FreshCheck, NonceCheck, NonceLayer};
 pub use codec::{MAX_RANDOM_CHARS, MIN_RANDOM_CHARS, Nonce, NonceError, NonceId};
 pub use freshness::{
-    DEFAULT_MAX_AGE, DEFAULT_MAX_FUTURE, FreshNonce, Freshness, FreshnessError, NotFresh,
+    DEFAULT_MAX_AGE, DEFAULT_MAX_FUTURE, FreshNonce, Freshness, FreshnessError, MAX_WINDOW,
+    NotFresh,
 };
 pub use replay::{Claim, ClaimOutcome, ReplayGuard};

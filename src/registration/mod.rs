@@ -7,14 +7,18 @@
 
 pub mod code;
 mod record;
+mod request;
 mod store;
 mod user;
 
 pub use record::{
     Budgets, CurrentCode, Lease, OwedMail, Registration, RegistrationStatus, UserKind,
 };
+pub use request::{BodyError, ResendRequest};
 pub use store::{DueMail, Outbox, RegistrationStore};
-pub use user::{InvalidOrgId, InvalidUsername, OrgId, UserId, Username};
+pub use user::{
+    InvalidOrgId, InvalidUsername, MAX_ORG_ID, MAX_USERNAME, MIN_USERNAME, OrgId, UserId, Username,
+};
 
 /// The path under which the reference publishes the endpoint.
 pub const PATH: &str = "/auth/manage/users/send-registration-email";

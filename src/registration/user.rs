@@ -1,8 +1,8 @@
 //! Which user: an organisation's id and an e-mail address.
 
-use std::{fmt, str::FromStr};
+use std::fmt;
 
-use email_address::EmailAddress;
+use email_address::{EmailAddress, Options};
 
 /// Shortest username, in bytes after trimming.
 pub const MIN_USERNAME: usize = 3;
@@ -40,7 +40,8 @@ impl Username {
         if !sized || address.chars().any(char::is_control) {
             return Err(InvalidUsername);
         }
-        EmailAddress::from_str(address).map_err(|_| InvalidUsername)?;
+        let no_display_name = Options::default().without_display_text();
+        EmailAddress::parse_with_options(address, no_display_name).map_err(|_| InvalidUsername)?;
         Ok(Self(address.to_lowercase()))
     }
 

@@ -1,0 +1,282 @@
+//! The two halves of the nonce check: fresh, before anything dear; claimed, last of all.
+
+use std::{
+    future::{Ready, ready},
+    sync::Arc,
+};
+
+use http::Request;
+
+use super::{Claim, ClaimOutcome, FreshNonce, Freshness, Nonce, ReplayGuard};
+use crate::{
+    app::{AppId, AppKind},
+    clock::{SharedClock, SystemClock},
+    gate::{Ask, Check, Conclude, GateLayer, Then},
+    headers::{Credential, HeaderNames},
+    rejection::{Rejection, RejectionKind},
+    verified::Verified,
+};
+
+/// Reads the nonce and requires it to be fresh. Stores nothing.
+#[derive(Clone)]
+pub struct FreshCheck(Arc<FreshSettings>);
+
+#[derive(Clone)]
+struct FreshSettings {
+    names: HeaderNames,
+    freshness: Freshness,
+    clock: SharedClock,
+}
+
+impl FreshCheck {
+    pub(crate) fn new(names: HeaderNames, freshness: Freshness, clock: SharedClock) -> Self {
+        Self(Arc::new(FreshSettings {
+            names,
+            freshness,
+            clock,
+        }))
+    }
+
+    fn verdict<B>(&self, request: &Request<B>) -> Result<FreshNonce, Rejection> {
+        let settings = &*self.0;
+        let invalid = |reason: String| Rejection::new(RejectionKind::NonceInvalid, reason);
+        let value = settings
+            .names
+            .require(request.headers(), Credential::Nonce)?;
+        let nonce = Nonce::decode(value).map_err(|error| invalid(error.to_string()))?;
+        let now = settings.clock.now();
+        settings.freshness.check(nonce, now).map_err(|error| {
+            let lead = nonce.datetime().signed_duration_since(now);
+            invalid(format!(
+                "{error}: {} ms ahead of this clock",
+                lead.num_milliseconds()
+            ))
+        })
+    }
+}
+
+impl<B> Check<B> for FreshCheck {
+    type Body = B;
+    type Future = Ready<Result<Request<B>, Rejection>>;
+
+    fn check(&self, mut request: Request<B>) -> Self::Future {
+        ready(self.verdict(&request).map(|nonce| {
+            let verified = Verified::of_mut(request.extensions_mut());
+            verified.nonce = Some(nonce);
+            verified.claimed = false;
+            request
+        }))
+    }
+}
+
+/// Whose nonces these are, and what must have been proved before one is used up.
+#[derive(Clone, Debug)]
+enum Claimant {
+    /// A verified application; if it is a server-side one, its signature too.
+    SignedApp,
+    /// A verified application, whatever was signed.
+    App,
+    /// Anybody: all callers share one name.
+    Anybody(AppId),
+}
+
+/// Uses the nonce up. Requires the proofs of the checks before it.
+#[derive(Debug)]
+pub struct ClaimCheck<G> {
+    guard: Arc<G>,
+    clock: ClockSetting,
+    claimant: Claimant,
+}
+
+impl<G> Clone for ClaimCheck<G> {
+    fn clone(&self) -> Self {
+        Self {
+            guard: Arc::clone(&self.guard),
+            clock: self.clock.clone(),
+            claimant: self.claimant.clone(),
+        }
+    }
+}
+
+#[derive(Clone)]
+struct ClockSetting(SharedClock);
+
+impl std::fmt::Debug for ClockSetting {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Clock")
+    }
+}
+
+impl std::fmt::Debug for FreshCheck {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("FreshCheck")
+            .field("names", &self.0.names)
+            .field("freshness", &self.0.freshness)
+            .finish_non_exhaustive()
+    }
+}
+
+impl<G> ClaimCheck<G> {
+    pub(crate) fn new(guard: G, clock: SharedClock) -> Self {
+        Self {
+            guard: Arc::new(guard),
+            clock: ClockSetting(clock),
+            claimant: Claimant::SignedApp,
+        }
+    }
+}
+
+impl<G: ReplayGuard> ClaimCheck<G> {
+    fn begin<B>(&self, request: &Request<B>) -> Result<G::Future, Rejection> {
+        const NAME: &str = "NonceLayer";
+        let verified = Verified::of(request.extensions());
+        let app = match &self.claimant {
+            Claimant::Anybody(name) => name,
+            needs => {
+                let app = verified
+                    .app()
+                    .ok_or_else(|| Rejection::missing_layer(NAME, "AppLayer"))?
+                    .application();
+                let signed = verified.signature().is_some()
+                    || app.kind() == AppKind::ClientSideApplication
+                    || matches!(needs, Claimant::App);
+                if !signed {
+                    return Err(Rejection::missing_layer(NAME, "ApiSignatureLayer"));
+                }
+                app.id()
+            }
+        };
+        let nonce = verified
+            .nonce
+            .as_ref()
+            .ok_or_else(|| Rejection::missing_layer(NAME, "FreshCheck"))?;
+        // The body may have taken seconds to arrive: what was fresh then may be stale now.
+        let now = self.clock.0.now();
+        if !nonce.is_fresh_at(now) {
+            return Err(Rejection::new(
+                RejectionKind::NonceInvalid,
+                "nonce became stale while the request was checked",
+            ));
+        }
+        Ok(self.guard.claim(Claim::new(
+            app,
+            nonce.id(),
+            nonce.nonce().datetime(),
+            nonce.fresh_until(),
+            now,
+        )))
+    }
+}
+
+impl<G: ReplayGuard, B> Check<B> for ClaimCheck<G> {
+    type Body = B;
+    type Future = Ask<G::Future, Claimed, B>;
+
+    fn check(&self, request: Request<B>) -> Self::Future {
+        match self.begin(&request) {
+            Ok(claim) => Ask::about(request, claim, Claimed),
+            Err(rejection) => Ask::refused(rejection),
+        }
+    }
+}
+
+/// What a claim's outcome means for its request.
+#[derive(Clone, Copy, Debug)]
+pub struct Claimed;
+
+impl<B, E> Conclude<Result<ClaimOutcome, E>, B> for Claimed
+where
+    E: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
+    fn conclude(
+        self,
+        outcome: Result<ClaimOutcome, E>,
+        mut request: Request<B>,
+    ) -> Result<Request<B>, Rejection> {
+        let refuse = |kind, reason: &'static str| Err(Rejection::new(kind, reason));
+        match outcome {
+            Ok(ClaimOutcome::Claimed) => {
+                Verified::of_mut(request.extensions_mut()).claimed = true;
+                Ok(request)
+            }
+            Ok(ClaimOutcome::Replayed) => {
+                refuse(RejectionKind::NonceReplayed, "nonce has been used before")
+            }
+            Ok(ClaimOutcome::Unknowable) => refuse(
+                RejectionKind::NonceInvalid,
+                "nonce dates from before what the replay guard remembers",
+            ),
+            Err(error) => Err(Rejection::unavailable("replay guard failed", error)),
+        }
+    }
+}
+
+/// Nonce read, fresh and claimed, in one check.
+pub type NonceCheck<G> = Then<FreshCheck, ClaimCheck<G>>;
+
+/// Mounts the nonce check by itself: inside of [`AppLayer`](crate::app::AppLayer) and
+/// [`ApiSignatureLayer`](crate::signature::ApiSignatureLayer), since a nonce is used up only for
+/// who has proved to be its sender. A request without those proofs is refused with 500.
+///
+/// [`VerifyRequest`](crate::VerifyRequest) does the same in the safe order by itself, and looks at
+/// the nonce's freshness before it reads the body.
+pub type NonceLayer<G> = GateLayer<NonceCheck<G>>;
+
+impl<G: ReplayGuard> GateLayer<NonceCheck<G>> {
+    /// Claims nonces with `guard`; header `x-dfns-nonce`, window of 300 s back and 60 s ahead.
+    pub fn new(guard: G) -> Self {
+        let clock: SharedClock = Arc::new(SystemClock);
+        Self::from_check(Then::new(
+            FreshCheck::new(
+                HeaderNames::default(),
+                Freshness::default(),
+                Arc::clone(&clock),
+            ),
+            ClaimCheck::new(guard, clock),
+        ))
+    }
+
+    /// Reads the nonce from another header.
+    pub fn header_names(self, names: HeaderNames) -> Self {
+        self.set_fresh(|settings| settings.names = names)
+    }
+
+    /// Accepts nonces in another window.
+    pub fn freshness(self, freshness: Freshness) -> Self {
+        self.set_fresh(|settings| settings.freshness = freshness)
+    }
+
+    /// Reads the time from another clock.
+    pub fn clock(mut self, clock: SharedClock) -> Self {
+        self.check_mut().second_mut().clock = ClockSetting(Arc::clone(&clock));
+        self.set_fresh(|settings| settings.clock = clock)
+    }
+
+    /// Claims nonces of server-side applications whose signature nobody has verified.
+    ///
+    /// Whoever reads a request on its way can then use up its nonce with another body. Safe only
+    /// where something outside of this crate verifies the whole request.
+    pub fn insecure_without_signature(mut self) -> Self {
+        self.check_mut().second_mut().claimant = Claimant::App;
+        self
+    }
+
+    /// Claims nonces of callers whom nobody has identified: all of them share one set of nonces,
+    /// and one share of the guard's room.
+    ///
+    /// Any stranger can then fill the guard. Safe only behind other authentication.
+    ///
+    /// # Panics
+    ///
+    /// Never: the shared name is a valid application id.
+    pub fn insecure_without_applications(mut self) -> Self {
+        let name = AppId::new("(no application)").expect("visible ASCII");
+        self.check_mut().second_mut().claimant = Claimant::Anybody(name);
+        self
+    }
+
+    fn set_fresh(mut self, set: impl FnOnce(&mut FreshSettings)) -> Self {
+        set(Arc::make_mut(&mut self.check_mut().first_mut().0));
+        self
+    }
+}

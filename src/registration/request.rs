@@ -1,0 +1,114 @@
+//! Reading the endpoint's body.
+
+use super::{InvalidOrgId, InvalidUsername, OrgId, UserId, Username};
+use crate::members::{self, MembersError};
+
+const USERNAME: &str = "username";
+const ORG_ID: &str = "orgId";
+
+/// What a caller asks for: a new code for this user.
+///
+/// ```
+/// use tower_registration::registration::{BodyError, ResendRequest};
+///
+/// let request = ResendRequest::parse(br#"{"username": "jane@example.co", "orgId": "o-1"}"#);
+/// assert_eq!(request.unwrap().user.username.as_str(), "jane@example.co");
+///
+/// let refused = ResendRequest::parse(br#"{"username": "jane@example.co"}"#).unwrap_err();
+/// assert_eq!(refused.to_string(), "orgId is missing");
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ResendRequest {
+    /// Which user.
+    pub user: UserId,
+}
+
+/// Why a body can't be read. The text goes to the caller: it names the member and nothing else.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum BodyError {
+    /// No JSON object, or not that alone.
+    #[error("body is not a JSON object")]
+    NotAnObject,
+    /// A member comes twice.
+    #[error("body has a member twice")]
+    Twice,
+    /// A member is not there.
+    #[error("{0} is missing")]
+    Missing(&'static str),
+    /// A member is no string.
+    #[error("{0} is not a string")]
+    NotText(&'static str),
+    /// The username is no e-mail address.
+    #[error("{USERNAME} is {0}")]
+    Username(#[from] InvalidUsername),
+    /// The organisation's id is none.
+    #[error("{ORG_ID} is {0}")]
+    OrgId(#[from] InvalidOrgId),
+}
+
+impl ResendRequest {
+    /// Reads a body: a JSON object with `username` and `orgId`, both strings; other members are
+    /// ignored, a member twice is refused.
+    ///
+    /// # Errors
+    ///
+    /// Names the first thing that is wrong.
+    pub fn parse(body: &[u8]) -> Result<Self, BodyError> {
+        const NAMES: [&str; 2] = [USERNAME, ORG_ID];
+        let [username, org_id] = members::read(body, NAMES.each_ref().map(std::slice::from_ref))
+            .map_err(|error| match error {
+                MembersError::NotAnObject => BodyError::NotAnObject,
+                MembersError::Twice => BodyError::Twice,
+                MembersError::Missing(place) => BodyError::Missing(NAMES[place]),
+                MembersError::NotText(place) => BodyError::NotText(NAMES[place]),
+            })?;
+        let user = UserId {
+            username: Username::new(&username)?,
+            org_id: OrgId::new(&org_id)?,
+        };
+        Ok(Self { user })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn assert_refused(body: &str, message: &str) {
+        let error = ResendRequest::parse(body.as_bytes()).unwrap_err();
+        assert_eq!(error.to_string(), message, "{body}");
+    }
+
+    #[test]
+    fn a_refusal_names_the_member_and_nothing_else() {
+        assert_refused("", "body is not a JSON object");
+        assert_refused(r#"["jane@example.co","o"]"#, "body is not a JSON object");
+        assert_refused(r#"{"orgId":"o"}"#, "username is missing");
+        assert_refused(r#"{"username":"a@b.co"}"#, "orgId is missing");
+        assert_refused(r#"{"username":1,"orgId":"o"}"#, "username is not a string");
+        assert_refused(
+            r#"{"username":"a@b.co","orgId":null}"#,
+            "orgId is not a string",
+        );
+        assert_refused(
+            r#"{"username":"a@b.co","orgId":"o","orgId":"o"}"#,
+            "body has a member twice",
+        );
+        assert_refused(
+            r#"{"username":"jane","orgId":"o"}"#,
+            "username is no e-mail address of 3 to 254 bytes",
+        );
+        assert_refused(
+            r#"{"username":"a@b.co","orgId":""}"#,
+            "orgId is no organisation id of 1 to 128 printable ASCII characters",
+        );
+    }
+
+    #[test]
+    fn a_name_with_a_display_name_is_no_address() {
+        assert!(
+            ResendRequest::parse(br#"{"username":"Jane <jane@example.co>","orgId":"o"}"#).is_err()
+        );
+    }
+}
