@@ -1,1 +1,4 @@
 //! One integration binary; its modules mirror `src/`.
+
+mod nonce_vectors;
+mod vectors;
