@@ -1,0 +1,311 @@
+//! Reading a body whole, within its limit and time.
+//!
+//! 1. A `content-length` over the limit is refused before anything is read, and a body that grows
+//!    over it as soon as it does: `BodyTooLarge`.
+//! 2. A body that is not complete within its time is refused: `BodyTimeout`. The time runs from
+//!    the first moment at which the body has to be waited for; one that is there costs no timer.
+//! 3. A body that breaks off is refused: `BodyInvalid`.
+//! 4. A body of one frame is taken as it is, without a copy. Trailers are dropped.
+
+use std::{
+    error::Error,
+    fmt,
+    future::Future,
+    num::IntErrorKind,
+    pin::Pin,
+    task::{Context, Poll, ready},
+    time::Duration,
+};
+
+use bytes::{Buf, BufMut, Bytes, BytesMut};
+use http::{HeaderMap, header::CONTENT_LENGTH};
+use http_body::{Body, Frame, SizeHint};
+use http_body_util::LengthLimitError;
+use pin_project::pin_project;
+use tokio::time::{Sleep, sleep};
+
+use crate::rejection::{Rejection, RejectionKind};
+
+/// Longest body, in bytes, unless set otherwise.
+pub const DEFAULT_MAX_BODY_BYTES: usize = 16 * 1024;
+/// Time for a body to arrive, unless set otherwise.
+pub const DEFAULT_BODY_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Frames taken in one go. A body that always has one more, all of them empty, must not keep the
+/// task from everything else.
+const FRAMES_PER_POLL: usize = 64;
+
+type BoxError = Box<dyn Error + Send + Sync>;
+
+/// How long a body may be, and how long it may take.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BodyLimits {
+    max_bytes: usize,
+    timeout: Duration,
+}
+
+/// Limits under which no body could be read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "body limits of zero would refuse every request: use at least 1 byte and 1 nanosecond, or the \
+     default of {DEFAULT_MAX_BODY_BYTES} bytes and {DEFAULT_BODY_TIMEOUT:?}"
+)]
+pub struct InvalidBodyLimits;
+
+impl BodyLimits {
+    /// At most `max_bytes` bytes, all of them there within `timeout`.
+    ///
+    /// # Errors
+    ///
+    /// If either is zero.
+    pub fn new(max_bytes: usize, timeout: Duration) -> Result<Self, InvalidBodyLimits> {
+        if max_bytes == 0 || timeout.is_zero() {
+            return Err(InvalidBodyLimits);
+        }
+        Ok(Self { max_bytes, timeout })
+    }
+
+    /// The longest body, in bytes.
+    #[must_use]
+    pub fn max_bytes(&self) -> usize {
+        self.max_bytes
+    }
+
+    /// The time for a body to arrive.
+    #[must_use]
+    pub fn timeout(&self) -> Duration {
+        self.timeout
+    }
+}
+
+impl Default for BodyLimits {
+    /// [`DEFAULT_MAX_BODY_BYTES`] and [`DEFAULT_BODY_TIMEOUT`].
+    fn default() -> Self {
+        Self {
+            max_bytes: DEFAULT_MAX_BODY_BYTES,
+            timeout: DEFAULT_BODY_TIMEOUT,
+        }
+    }
+}
+
+/// Reads `body` whole. `headers` are those of its request.
+pub(crate) fn collect<B: Body>(body: B, headers: &HeaderMap, limits: BodyLimits) -> Buffering<B> {
+    let is_over = announced_bytes(headers) > limits.max_bytes as u64
+        || body.size_hint().lower() > limits.max_bytes as u64;
+    Buffering {
+        body,
+        limits,
+        refused: is_over.then(too_large),
+        collected: Collected::Nothing,
+        deadline: None,
+    }
+}
+
+/// What `content-length` announces; zero without one, and where it is no number: the bytes that
+/// arrive are counted all the same.
+fn announced_bytes(headers: &HeaderMap) -> u64 {
+    let Some(Ok(text)) = headers.get(CONTENT_LENGTH).map(|value| value.to_str()) else {
+        return 0;
+    };
+    match text.parse() {
+        Ok(bytes) => bytes,
+        Err(error) if *error.kind() == IntErrorKind::PosOverflow => u64::MAX,
+        Err(_) => 0,
+    }
+}
+
+/// A body that is being read whole.
+#[pin_project]
+pub struct Buffering<B> {
+    #[pin]
+    body: B,
+    limits: BodyLimits,
+    refused: Option<Rejection>,
+    collected: Collected,
+    #[pin]
+    deadline: Option<Sleep>,
+}
+
+impl<B> fmt::Debug for Buffering<B> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Buffering")
+            .field("limits", &self.limits)
+            .finish_non_exhaustive()
+    }
+}
+
+impl<B> Future for Buffering<B>
+where
+    B: Body,
+    B::Error: Into<BoxError>,
+{
+    type Output = Result<Bytes, Rejection>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let mut this = self.project();
+        if let Some(rejection) = this.refused.take() {
+            return Poll::Ready(Err(rejection));
+        }
+        for _ in 0..FRAMES_PER_POLL {
+            match this.body.as_mut().poll_frame(cx) {
+                Poll::Ready(Some(Ok(frame))) => {
+                    if let Ok(data) = frame.into_data() {
+                        this.collected.push(data, this.limits.max_bytes)?;
+                    }
+                }
+                Poll::Ready(Some(Err(error))) => {
+                    return Poll::Ready(Err(unreadable(&*error.into())));
+                }
+                Poll::Ready(None) => return Poll::Ready(Ok(this.collected.take())),
+                Poll::Pending => {
+                    return poll_deadline(this.deadline, this.limits.timeout, cx).map(Err);
+                }
+            }
+        }
+        cx.waker().wake_by_ref();
+        poll_deadline(this.deadline, this.limits.timeout, cx).map(Err)
+    }
+}
+
+fn poll_deadline(
+    mut deadline: Pin<&mut Option<Sleep>>,
+    timeout: Duration,
+    cx: &mut Context<'_>,
+) -> Poll<Rejection> {
+    if deadline.is_none() {
+        deadline.set(Some(sleep(timeout)));
+    }
+    if let Some(deadline) = deadline.as_pin_mut() {
+        ready!(deadline.poll(cx));
+    }
+    Poll::Ready(Rejection::new(
+        RejectionKind::BodyTimeout,
+        "body did not arrive within its time",
+    ))
+}
+
+fn too_large() -> Rejection {
+    Rejection::new(RejectionKind::BodyTooLarge, "body is over the limit")
+}
+
+/// The rejection of a body that broke off. A limit that was set farther out, and which shows itself
+/// as an error, is still a limit.
+fn unreadable(error: &(dyn Error + 'static)) -> Rejection {
+    let mut cause = Some(error);
+    while let Some(error) = cause {
+        if error.is::<LengthLimitError>() {
+            return too_large();
+        }
+        cause = error.source();
+    }
+    Rejection::body_invalid("request body could not be read")
+}
+
+/// The bytes so far.
+enum Collected {
+    Nothing,
+    One(Bytes),
+    Many(BytesMut),
+}
+
+impl Collected {
+    fn push(&mut self, mut data: impl Buf, max_bytes: usize) -> Result<(), Rejection> {
+        let more = data.remaining();
+        if more == 0 {
+            return Ok(());
+        }
+        if more > max_bytes - self.len() {
+            return Err(too_large());
+        }
+        match self {
+            Self::Nothing => *self = Self::One(data.copy_to_bytes(more)),
+            Self::One(first) => {
+                let mut bytes = BytesMut::with_capacity(first.len() + more);
+                bytes.put_slice(first);
+                bytes.put(data);
+                *self = Self::Many(bytes);
+            }
+            Self::Many(bytes) => bytes.put(data),
+        }
+        Ok(())
+    }
+
+    fn len(&self) -> usize {
+        match self {
+            Self::Nothing => 0,
+            Self::One(bytes) => bytes.len(),
+            Self::Many(bytes) => bytes.len(),
+        }
+    }
+
+    fn take(&mut self) -> Bytes {
+        match std::mem::replace(self, Self::Nothing) {
+            Self::Nothing => Bytes::new(),
+            Self::One(bytes) => bytes,
+            Self::Many(bytes) => bytes.freeze(),
+        }
+    }
+}
+
+/// The body that the check of the signature hands on.
+#[pin_project(project = CheckedProjection)]
+pub enum CheckedBody<B> {
+    /// Read whole, since it had to be verified; `None` once it has been taken.
+    Whole(Option<Bytes>),
+    /// As it arrived: nothing had to be verified.
+    Unread(#[pin] B),
+}
+
+impl<B> CheckedBody<B> {
+    /// The bytes, where they were read whole and have not been taken yet.
+    #[must_use]
+    pub fn whole(&self) -> Option<&Bytes> {
+        match self {
+            Self::Whole(bytes) => bytes.as_ref(),
+            Self::Unread(_) => None,
+        }
+    }
+}
+
+impl<B> fmt::Debug for CheckedBody<B> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Whole(_) => "CheckedBody::Whole(..)",
+            Self::Unread(_) => "CheckedBody::Unread(..)",
+        })
+    }
+}
+
+impl<B: Body<Data = Bytes>> Body for CheckedBody<B> {
+    type Data = Bytes;
+    type Error = B::Error;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, B::Error>>> {
+        match self.project() {
+            CheckedProjection::Whole(bytes) => {
+                let rest = bytes.take().filter(|bytes| !bytes.is_empty());
+                Poll::Ready(rest.map(|bytes| Ok(Frame::data(bytes))))
+            }
+            CheckedProjection::Unread(body) => body.poll_frame(cx),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match self {
+            Self::Whole(bytes) => bytes.as_ref().is_none_or(Bytes::is_empty),
+            Self::Unread(body) => body.is_end_stream(),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match self {
+            Self::Whole(bytes) => {
+                SizeHint::with_exact(bytes.as_ref().map_or(0, |bytes| bytes.len() as u64))
+            }
+            Self::Unread(body) => body.size_hint(),
+        }
+    }
+}

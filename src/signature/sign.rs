@@ -1,0 +1,167 @@
+//! Private keys, for whoever calls the API.
+
+use std::{fmt, sync::Arc};
+
+use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
+use ring::{
+    rand::SystemRandom,
+    signature::{
+        ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, Ed25519KeyPair, KeyPair, RSA_PKCS1_SHA256,
+        RsaKeyPair,
+    },
+};
+use spki::{
+    AlgorithmIdentifierRef, ObjectIdentifier,
+    der::{Decode, Reader, SliceReader},
+};
+
+use super::{
+    key::{self, SigningAlgorithm, VerifyingKey},
+    pem::{self, KeyError},
+};
+
+/// Largest RSA modulus to sign with, in bits: `ring` signs with no larger one.
+pub const MAX_RSA_SIGNING_BITS: usize = 4096;
+
+/// A private key. Clones share it; `Debug` shows its algorithm and size alone.
+///
+/// ```
+/// use tower_registration::signature::{KeyError, SigningKey};
+///
+/// let key = SigningKey::from_pem(
+///     "-----BEGIN PRIVATE KEY-----\n\
+///      MC4CAQAwBQYDK2VwBCIEIBftnHPp22SewYmmEoMcX8VwI4IHwaqd+9LFPj/15eqF\n\
+///      -----END PRIVATE KEY-----\n",
+/// )?;
+/// assert_eq!(format!("{key:?}"), "SigningKey(EdDSA, 256 bits)");
+/// assert!(SigningKey::from_pem("MC4CAQAwBQYDK2VwBCIE").is_err());
+/// # Ok::<(), KeyError>(())
+/// ```
+#[derive(Clone)]
+pub struct SigningKey {
+    pair: Arc<Pair>,
+    verifying: VerifyingKey,
+}
+
+enum Pair {
+    Rsa(RsaKeyPair),
+    P256(EcdsaKeyPair),
+    Ed25519(Ed25519KeyPair),
+}
+
+/// The operating system gave no random bytes, without which RSA and P-256 don't sign.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("signing failed: the operating system gave no random bytes")]
+pub struct SigningFailed;
+
+impl SigningKey {
+    /// Reads a PEM block: `PRIVATE KEY` (PKCS#8) of an RSA (2048 to [`MAX_RSA_SIGNING_BITS`] bits),
+    /// P-256 or Ed25519 key, or `RSA PRIVATE KEY` (PKCS#1). The decoded bytes are erased.
+    ///
+    /// # Errors
+    ///
+    /// If it is none, or the key is refused; the error says what to write instead.
+    pub fn from_pem(pem: &str) -> Result<Self, KeyError> {
+        let (label, der) = pem::decode(pem)?;
+        match label {
+            "PRIVATE KEY" => Self::from_pkcs8(&der),
+            "RSA PRIVATE KEY" => Self::from_rsa(RsaKeyPair::from_der(&der)),
+            other => Err(KeyError::NotAPrivateKey(other.to_owned())),
+        }
+    }
+
+    fn from_pkcs8(der: &[u8]) -> Result<Self, KeyError> {
+        let (oid, curve) = read_algorithm(der).map_err(|_| KeyError::Malformed)?;
+        match oid {
+            key::RSA => Self::from_rsa(RsaKeyPair::from_pkcs8(der)),
+            key::EC if curve == Some(key::P256) => {
+                let random = SystemRandom::new();
+                let pair = EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, der, &random)
+                    .map_err(refused)?;
+                let verifying = VerifyingKey::from_p256(pair.public_key().as_ref())?;
+                Ok(Self::new(Pair::P256(pair), verifying))
+            }
+            key::ED25519_OID => {
+                // "Unchecked" is the case of a file without the public key, as OpenSSL writes it;
+                // where the file holds one, it is checked.
+                let pair = Ed25519KeyPair::from_pkcs8_maybe_unchecked(der).map_err(refused)?;
+                let verifying = VerifyingKey::from_ed25519(pair.public_key().as_ref())?;
+                Ok(Self::new(Pair::Ed25519(pair), verifying))
+            }
+            _ => Err(KeyError::UnsupportedAlgorithm),
+        }
+    }
+
+    fn from_rsa(pair: Result<RsaKeyPair, ring::error::KeyRejected>) -> Result<Self, KeyError> {
+        let pair = pair.map_err(refused)?;
+        let verifying = VerifyingKey::from_pkcs1(pair.public().as_ref())?;
+        Ok(Self::new(Pair::Rsa(pair), verifying))
+    }
+
+    fn new(pair: Pair, verifying: VerifyingKey) -> Self {
+        Self {
+            pair: Arc::new(pair),
+            verifying,
+        }
+    }
+
+    /// How it signs.
+    #[must_use]
+    pub fn algorithm(&self) -> SigningAlgorithm {
+        self.verifying.algorithm()
+    }
+
+    /// Its public half.
+    #[must_use]
+    pub fn verifying_key(&self) -> &VerifyingKey {
+        &self.verifying
+    }
+
+    /// The signature of `text`, in base64url without padding.
+    ///
+    /// RSA blinding and ECDSA's nonces draw on the operating system's generator: nothing else
+    /// would keep the key safe, and so it is no argument.
+    ///
+    /// # Errors
+    ///
+    /// If the operating system gives no random bytes.
+    pub fn sign(&self, text: &str) -> Result<String, SigningFailed> {
+        let random = SystemRandom::new();
+        let text = text.as_bytes();
+        match &*self.pair {
+            Pair::Rsa(pair) => {
+                let mut signature = vec![0; pair.public().modulus_len()];
+                pair.sign(&RSA_PKCS1_SHA256, &random, text, &mut signature)
+                    .map_err(|_| SigningFailed)?;
+                Ok(BASE64_URL_SAFE_NO_PAD.encode(signature))
+            }
+            Pair::P256(pair) => pair
+                .sign(&random, text)
+                .map(|signature| BASE64_URL_SAFE_NO_PAD.encode(signature))
+                .map_err(|_| SigningFailed),
+            Pair::Ed25519(pair) => Ok(BASE64_URL_SAFE_NO_PAD.encode(pair.sign(text))),
+        }
+    }
+}
+
+impl fmt::Debug for SigningKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let algorithm = self.algorithm().name();
+        write!(f, "SigningKey({algorithm}, {} bits)", self.verifying.bits())
+    }
+}
+
+fn refused(reason: ring::error::KeyRejected) -> KeyError {
+    KeyError::PrivateKeyRefused(reason.to_string())
+}
+
+/// Algorithm and curve of a `PrivateKeyInfo` (RFC 5958). The rest is read, and trailing data
+/// refused, by `ring`.
+fn read_algorithm(der: &[u8]) -> spki::der::Result<(ObjectIdentifier, Option<ObjectIdentifier>)> {
+    SliceReader::new(der)?.sequence(|reader| {
+        u8::decode(reader)?;
+        let algorithm = AlgorithmIdentifierRef::decode(reader)?;
+        reader.read_slice(reader.remaining_len())?;
+        Ok((algorithm.oid, algorithm.parameters_oid().ok()))
+    })
+}
