@@ -1,6 +1,7 @@
 //! Tower layers that verify who calls an API, and the registration e-mail endpoint they guard.
 
 pub mod app;
+pub mod backend;
 pub mod clock;
 pub mod gate;
 pub mod headers;

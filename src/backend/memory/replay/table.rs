@@ -1,0 +1,178 @@
+//! One shard's entries, in buckets by the time that they may be forgotten. Pure: times are
+//! arguments, in microseconds since 1970.
+
+use std::{
+    collections::{HashMap, HashSet, VecDeque},
+    hash::{BuildHasherDefault, Hasher},
+};
+
+use crate::nonce::ClaimOutcome;
+
+/// An entry that is fresh for this many widths or more goes to a bucket of twice the width, and so
+/// on by powers of two: however far off times are, there are few buckets, and none is held for
+/// more than an eighth of its entries' lives after them.
+const FINE_WIDTHS: i64 = 16;
+
+/// A nonce to be entered.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Entry {
+    /// Keyed digest of application and nonce.
+    pub(super) key: u128,
+    /// Keyed digest of the application.
+    pub(super) app: u128,
+    /// Last microsecond at which the nonce is fresh.
+    pub(super) fresh_until: i64,
+}
+
+/// What a table holds at most, and how finely it forgets.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Limits {
+    /// Entries in all.
+    pub(super) capacity: usize,
+    /// Entries of one application.
+    pub(super) share: usize,
+    /// Microseconds that the finest bucket spans; positive.
+    pub(super) width: i64,
+}
+
+/// What an entry found no room in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum NoRoom {
+    Table,
+    Share,
+}
+
+#[derive(Debug)]
+pub(super) struct Table {
+    limits: Limits,
+    /// In the order of `last`, no two with the same.
+    buckets: VecDeque<Bucket>,
+    apps: HashMap<u128, usize, PassThrough>,
+    live: usize,
+    /// No entry that was fresh after this has been forgotten.
+    forgotten_until: i64,
+}
+
+/// Entries that are forgotten together, when `last` has passed.
+#[derive(Debug)]
+struct Bucket {
+    last: i64,
+    keys: HashSet<u128, PassThrough>,
+    apps: HashMap<u128, usize, PassThrough>,
+}
+
+impl Table {
+    pub(super) fn new(limits: Limits) -> Self {
+        Self {
+            limits,
+            buckets: VecDeque::new(),
+            apps: HashMap::default(),
+            live: 0,
+            forgotten_until: i64::MIN,
+        }
+    }
+
+    pub(super) fn live(&self) -> usize {
+        self.live
+    }
+
+    /// Enters what is not there, after forgetting what has passed.
+    pub(super) fn claim(&mut self, entry: Entry, now: i64) -> Result<ClaimOutcome, NoRoom> {
+        self.forget(now);
+        if self.buckets.iter().any(|b| b.keys.contains(&entry.key)) {
+            return Ok(ClaimOutcome::Replayed);
+        }
+        if entry.fresh_until <= self.forgotten_until {
+            return Ok(ClaimOutcome::Unknowable);
+        }
+        if self.live >= self.limits.capacity {
+            return Err(NoRoom::Table);
+        }
+        let held = self.apps.entry(entry.app).or_default();
+        if *held >= self.limits.share {
+            return Err(NoRoom::Share);
+        }
+        *held += 1;
+        self.live += 1;
+        let last = self.last_of_bucket(entry.fresh_until, now);
+        let bucket = self.bucket(last);
+        bucket.keys.insert(entry.key);
+        *bucket.apps.entry(entry.app).or_default() += 1;
+        Ok(ClaimOutcome::Claimed)
+    }
+
+    /// Drops the buckets that have passed, as wholes: the cost is one step for each bucket and
+    /// each application in it, whatever number of entries there are.
+    fn forget(&mut self, now: i64) {
+        while let Some(bucket) = self.buckets.pop_front_if(|bucket| bucket.last < now) {
+            self.forgotten_until = self.forgotten_until.max(bucket.last);
+            self.live -= bucket.keys.len();
+            for (app, count) in bucket.apps {
+                let held = self.apps.entry(app).or_default();
+                *held -= count;
+                if *held == 0 {
+                    self.apps.remove(&app);
+                }
+            }
+        }
+    }
+
+    /// The end of the bucket for an entry: never before the entry's own end.
+    fn last_of_bucket(&self, fresh_until: i64, now: i64) -> i64 {
+        let life = fresh_until.saturating_sub(now);
+        let mut width = self.limits.width;
+        while life / FINE_WIDTHS >= width {
+            width = width.saturating_mul(2);
+        }
+        fresh_until
+            .div_euclid(width)
+            .saturating_mul(width)
+            .saturating_add(width - 1)
+    }
+
+    fn bucket(&mut self, last: i64) -> &mut Bucket {
+        let at = self.buckets.partition_point(|bucket| bucket.last < last);
+        if self
+            .buckets
+            .get(at)
+            .is_none_or(|bucket| bucket.last != last)
+        {
+            self.buckets.insert(
+                at,
+                Bucket {
+                    last,
+                    keys: HashSet::default(),
+                    apps: HashMap::default(),
+                },
+            );
+        }
+        &mut self.buckets[at]
+    }
+}
+
+/// Keys are keyed digests already: hashing them again would add nothing.
+#[derive(Clone, Copy, Debug, Default)]
+struct LowBits(u64);
+
+type PassThrough = BuildHasherDefault<LowBits>;
+
+impl Hasher for LowBits {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "the low bits are what is wanted"
+    )]
+    fn write_u128(&mut self, key: u128) {
+        self.0 = key as u64;
+    }
+
+    /// Never called for a `u128`; right, if slow, for anything else.
+    fn write(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            self.0 = self.0.rotate_left(8) ^ u64::from(*byte);
+        }
+    }
+}

@@ -1,0 +1,6 @@
+//! Stores and replay guards that come with the crate. They know the traits alone: nothing else of
+//! the crate imports them, and an embedder may put another in the place of each.
+
+pub mod memory;
+#[cfg(feature = "sqlite")]
+pub mod sqlite;

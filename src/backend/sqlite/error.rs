@@ -1,0 +1,43 @@
+//! What can go wrong with a database file.
+
+use std::{io, path::PathBuf};
+
+/// Why the database could not be opened, or gave no answer.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum SqliteError {
+    /// The URL names no SQLite database.
+    #[error("no URL of a SQLite database, as in `sqlite://data/registration.db`")]
+    Url(#[source] sqlx::Error),
+    /// The directory for the file is missing and could not be made.
+    #[error("the directory {} for the SQLite database could not be made", path.display())]
+    Directory {
+        /// The directory.
+        path: PathBuf,
+        /// Why not.
+        source: io::Error,
+    },
+    /// The file could not be opened or made, or is no SQLite database.
+    #[error("the SQLite database {} could not be opened for writing", path.display())]
+    Open {
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        source: sqlx::Error,
+    },
+    /// The tables could not be made or brought up to date.
+    #[error("the tables of the SQLite database could not be made or brought up to date")]
+    Migrate(#[source] sqlx::migrate::MigrateError),
+    /// A statement failed, or its connection did not come free in time.
+    #[error("the SQLite database gave no answer")]
+    Statement(#[from] sqlx::Error),
+    /// A row holds what is no registration.
+    #[error("the SQLite database holds a registration that can't be read")]
+    Unreadable(#[source] serde_json::Error),
+    /// A version that SQLite's integers can't hold.
+    #[error("a registration's version is past SQLite's integers")]
+    Version,
+    /// As many nonces are live as the guard may hold.
+    #[error("the replay guard is full: raise its capacity, or shorten the nonces' window")]
+    Full,
+}
