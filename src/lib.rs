@@ -12,5 +12,10 @@ pub mod registration;
 pub mod rejection;
 pub mod secret;
 pub mod signature;
+mod target;
 mod trace;
+pub mod user_action;
 pub mod verified;
+pub mod verify;
+
+pub use verify::VerifyRequest;

@@ -30,7 +30,7 @@ use std::{
 };
 
 use http::{
-    Request, Uri,
+    Request,
     header::HOST,
     request::Parts,
     uri::{Authority, Scheme},
@@ -49,6 +49,7 @@ use crate::{
     gate::{Check, GateLayer},
     headers::{Credential, HeaderNames},
     rejection::{Rejection, RejectionKind},
+    target::{original_uri, path_and_query},
     trace,
     verified::{Verified, VerifiedSignature},
 };
@@ -255,7 +256,7 @@ impl Settings {
         app: &Application,
         signature: &ApiSignature,
     ) -> Result<VerifiedSignature, Rejection> {
-        let uri = original_uri(parts);
+        let uri = original_uri(&parts.uri, &parts.extensions);
         let host = uri.authority().map_or("", Authority::as_str);
         let received_host = parts.headers.get(HOST).and_then(|host| host.to_str().ok());
         let authority = self
@@ -266,7 +267,7 @@ impl Settings {
             method: &parts.method,
             scheme: self.scheme.as_str(),
             authority,
-            path_and_query: uri.path_and_query().map_or("", |path| path.as_str()),
+            path_and_query: path_and_query(uri),
             host,
             headers: &parts.headers,
             names: &self.names,
@@ -283,16 +284,6 @@ impl Settings {
 /// The errors that come here name headers and lengths, never values.
 fn refuse(error: &impl Error) -> Rejection {
     Rejection::new(RejectionKind::ApiSignatureInvalid, error.to_string())
-}
-
-/// The URI as the client sent it: a nested axum router strips the prefix of the path before inner
-/// layers see it, and keeps the original beside.
-fn original_uri(parts: &Parts) -> &Uri {
-    #[cfg(feature = "axum")]
-    if let Some(axum::extract::OriginalUri(uri)) = parts.extensions.get() {
-        return uri;
-    }
-    &parts.uri
 }
 
 /// The verdict of a [`SignatureCheck`].

@@ -1,0 +1,304 @@
+//! All checks, composed in the one safe order.
+//!
+//! ```text
+//! bounds -> application id -> application secret -> nonce fresh
+//!        -> body read -> signature -> nonce claimed -> [user action] -> the service
+//! ```
+//!
+//! 1. Cheap before dear: the body is read only for who has shown an application's secret and a
+//!    fresh nonce, and a public-key operation is done only on a body within its limit.
+//! 2. Nothing is stored for a caller who has not proved to be one: the nonce is claimed last, so
+//!    that a stranger can neither burn another's nonce nor fill the guard with unsigned ones.
+//! 3. A check that can't be made refuses.
+//!
+//! What a client-side application proves is its id alone, which is no secret. What such callers
+//! can use up is bounded by the replay guard's share for that application.
+
+use std::{fmt, sync::Arc, time::Duration};
+
+use http::Request;
+
+use crate::{
+    app::{AppCheck, AppRegistry},
+    clock::{Clock, SharedClock, SystemClock},
+    gate::{Check, GateLayer, Then},
+    headers::{DEFAULT_PREFIX, HeaderNames, InvalidPrefix},
+    nonce::{
+        ClaimCheck, DEFAULT_MAX_AGE, DEFAULT_MAX_FUTURE, FreshCheck, Freshness, FreshnessError,
+        ReplayGuard,
+    },
+    signature::{
+        BodyLimits, DEFAULT_BODY_TIMEOUT, DEFAULT_MAX_BODY_BYTES, InvalidBodyLimits,
+        SignatureCheck, SignatureCheckBuilder, SignatureConfigError, TransportProfile,
+    },
+    user_action::{NoUserAction, UserActionCheck, UserActionVerifier},
+};
+
+type Checks<R, G, U> =
+    Then<AppCheck<R>, Then<FreshCheck, Then<SignatureCheck, Then<ClaimCheck<G>, U>>>>;
+
+/// The composed check. See the [module](self) for the order.
+pub struct Verify<R, G, U = NoUserAction>(Arc<Checks<R, G, U>>);
+
+/// Mounts [all checks](self) in front of a service.
+///
+/// ```
+/// use tower_registration::{VerifyRequest, app::StaticApps, backend::memory::MemoryReplayGuard};
+///
+/// let verify = VerifyRequest::builder()
+///     .apps(StaticApps::default())
+///     .replay_guard(MemoryReplayGuard::default())
+///     .authority("api.example.com")
+///     .build();
+/// assert!(verify.is_ok());
+///
+/// let refused = VerifyRequest::builder()
+///     .apps(StaticApps::default())
+///     .replay_guard(MemoryReplayGuard::default())
+///     .max_body_bytes(0)
+///     .build();
+/// assert!(refused.is_err());
+/// ```
+///
+/// Without a replay guard there is nothing to build:
+///
+/// ```compile_fail
+/// use tower_registration::{VerifyRequest, app::StaticApps};
+///
+/// let verify = VerifyRequest::builder().apps(StaticApps::default()).build();
+/// ```
+pub type VerifyRequest<R, G, U = NoUserAction> = GateLayer<Verify<R, G, U>>;
+
+impl<R, G, U, B> Check<B> for Verify<R, G, U>
+where
+    Checks<R, G, U>: Check<B>,
+{
+    type Body = <Checks<R, G, U> as Check<B>>::Body;
+    type Future = <Checks<R, G, U> as Check<B>>::Future;
+
+    fn check(&self, request: Request<B>) -> Self::Future {
+        self.0.check(request)
+    }
+}
+
+impl<R, G, U> Clone for Verify<R, G, U> {
+    fn clone(&self) -> Self {
+        Self(Arc::clone(&self.0))
+    }
+}
+
+impl<R, G, U> fmt::Debug for Verify<R, G, U> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Verify").finish_non_exhaustive()
+    }
+}
+
+/// Stands where a builder has not been given a part that it needs. It implements none of the
+/// traits, so that what is not complete does not compile.
+#[derive(Clone, Copy, Debug)]
+pub struct NotGiven;
+
+impl GateLayer<Verify<NotGiven, NotGiven>> {
+    /// Begins with the defaults; [`apps`](VerifyBuilder::apps) and
+    /// [`replay_guard`](VerifyBuilder::replay_guard) have none.
+    pub fn builder() -> VerifyBuilder<NotGiven, NotGiven> {
+        VerifyBuilder {
+            apps: NotGiven,
+            guard: NotGiven,
+            user_action: NotGiven,
+            settings: Settings {
+                prefix: DEFAULT_PREFIX.to_owned(),
+                signature: SignatureCheck::builder(),
+                freshness: (DEFAULT_MAX_AGE, DEFAULT_MAX_FUTURE),
+                max_body_bytes: DEFAULT_MAX_BODY_BYTES,
+                body_timeout: DEFAULT_BODY_TIMEOUT,
+                clock: Arc::new(SystemClock),
+            },
+        }
+    }
+}
+
+/// Puts [`VerifyRequest`] together.
+#[derive(Clone)]
+#[must_use]
+pub struct VerifyBuilder<R, G, V = NotGiven> {
+    apps: R,
+    guard: G,
+    user_action: V,
+    settings: Settings,
+}
+
+#[derive(Clone)]
+struct Settings {
+    prefix: String,
+    signature: SignatureCheckBuilder,
+    freshness: (Duration, Duration),
+    max_body_bytes: usize,
+    body_timeout: Duration,
+    clock: SharedClock,
+}
+
+/// Why [`VerifyBuilder::build`] refuses.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum VerifyError {
+    /// The header prefix makes no header names.
+    #[error(transparent)]
+    Prefix(#[from] InvalidPrefix),
+    /// The nonce window can't be served.
+    #[error(transparent)]
+    Freshness(#[from] FreshnessError),
+    /// The body's limits can't be served.
+    #[error(transparent)]
+    BodyLimits(#[from] InvalidBodyLimits),
+    /// Authority, scheme or profiles can't be used.
+    #[error(transparent)]
+    Signature(#[from] SignatureConfigError),
+}
+
+impl<R, G, V> VerifyBuilder<R, G, V> {
+    /// Where applications are found. Required.
+    pub fn apps<R2: AppRegistry>(self, apps: R2) -> VerifyBuilder<R2, G, V> {
+        VerifyBuilder {
+            apps,
+            guard: self.guard,
+            user_action: self.user_action,
+            settings: self.settings,
+        }
+    }
+
+    /// What remembers used nonces. Required.
+    pub fn replay_guard<G2: ReplayGuard>(self, guard: G2) -> VerifyBuilder<R, G2, V> {
+        VerifyBuilder {
+            apps: self.apps,
+            guard,
+            user_action: self.user_action,
+            settings: self.settings,
+        }
+    }
+
+    /// Requires a user action token on every request, last of all. Off by default.
+    pub fn user_action<V2: UserActionVerifier>(self, verifier: V2) -> VerifyBuilder<R, G, V2> {
+        VerifyBuilder {
+            apps: self.apps,
+            guard: self.guard,
+            user_action: verifier,
+            settings: self.settings,
+        }
+    }
+
+    /// The name under which clients reach this API, as they sign it: `api.example.com`, with the
+    /// port where it is not the scheme's own. By default, what the `Host` header says, else the
+    /// URI's authority: set it where a proxy rewrites either.
+    pub fn authority(mut self, authority: impl Into<String>) -> Self {
+        self.settings.signature = self.settings.signature.authority(authority);
+        self
+    }
+
+    /// The scheme under which clients reach this API; `https` by default.
+    pub fn scheme(mut self, scheme: impl Into<String>) -> Self {
+        self.settings.signature = self.settings.signature.scheme(scheme);
+        self
+    }
+
+    /// Which forms of the transport headers a signature may cover, tried in this order;
+    /// [`TransportProfile::DEFAULT`] by default.
+    pub fn transport_profiles(
+        mut self,
+        profiles: impl IntoIterator<Item = TransportProfile>,
+    ) -> Self {
+        self.settings.signature = self.settings.signature.profiles(profiles);
+        self
+    }
+
+    /// How long after its datetime a nonce is fresh, 1 ms to 24 h; 300 s by default.
+    pub fn nonce_max_age(mut self, max_age: Duration) -> Self {
+        self.settings.freshness.0 = max_age;
+        self
+    }
+
+    /// How far ahead of this clock a nonce's datetime may be, at most 24 h; 60 s by default.
+    pub fn nonce_max_future(mut self, max_future: Duration) -> Self {
+        self.settings.freshness.1 = max_future;
+        self
+    }
+
+    /// Longest body that is read for the signature, in bytes; 16 KiB by default.
+    pub fn max_body_bytes(mut self, max_bytes: usize) -> Self {
+        self.settings.max_body_bytes = max_bytes;
+        self
+    }
+
+    /// How long such a body may take to arrive; 10 s by default.
+    pub fn body_timeout(mut self, timeout: Duration) -> Self {
+        self.settings.body_timeout = timeout;
+        self
+    }
+
+    /// The prefix of the credential headers; `x-dfns-` by default.
+    pub fn header_prefix(mut self, prefix: impl Into<String>) -> Self {
+        self.settings.prefix = prefix.into();
+        self
+    }
+
+    /// Where the time comes from; the system's clock by default.
+    pub fn clock(mut self, clock: impl Clock) -> Self {
+        self.settings.clock = Arc::new(clock);
+        self
+    }
+}
+
+impl<R: AppRegistry, G: ReplayGuard, V> VerifyBuilder<R, G, V> {
+    fn build_with<U>(
+        self,
+        user_action: impl FnOnce(V, HeaderNames, BodyLimits) -> U,
+    ) -> Result<VerifyRequest<R, G, U>, VerifyError> {
+        let settings = self.settings;
+        let names = HeaderNames::with_prefix(&settings.prefix)?;
+        let (max_age, max_future) = settings.freshness;
+        let freshness = Freshness::new(max_age, max_future)?;
+        let limits = BodyLimits::new(settings.max_body_bytes, settings.body_timeout)?;
+        let signature = settings
+            .signature
+            .header_names(names.clone())
+            .body_limits(limits)
+            .build()?;
+        let clock = settings.clock;
+        let checks = Then::new(
+            AppCheck::new(self.apps, names.clone(), Arc::clone(&clock)),
+            Then::new(
+                FreshCheck::new(names.clone(), freshness, Arc::clone(&clock)),
+                Then::new(
+                    signature,
+                    Then::new(
+                        ClaimCheck::new(self.guard, clock),
+                        user_action(self.user_action, names, limits),
+                    ),
+                ),
+            ),
+        );
+        Ok(GateLayer::from_check(Verify(Arc::new(checks))))
+    }
+}
+
+impl<R: AppRegistry, G: ReplayGuard> VerifyBuilder<R, G, NotGiven> {
+    /// The layer.
+    ///
+    /// # Errors
+    ///
+    /// If a setting can't be served; the error says which, and what it takes.
+    pub fn build(self) -> Result<VerifyRequest<R, G>, VerifyError> {
+        self.build_with(|_, _, _| NoUserAction)
+    }
+}
+
+impl<R: AppRegistry, G: ReplayGuard, V: UserActionVerifier> VerifyBuilder<R, G, V> {
+    /// The layer, with the check of user actions.
+    ///
+    /// # Errors
+    ///
+    /// If a setting can't be served; the error says which, and what it takes.
+    pub fn build(self) -> Result<VerifyRequest<R, G, UserActionCheck<V>>, VerifyError> {
+        self.build_with(UserActionCheck::with)
+    }
+}
