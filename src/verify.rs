@@ -47,14 +47,14 @@ pub struct Verify<R, G, U = NoUserAction>(Arc<Checks<R, G, U>>);
 ///
 /// let verify = VerifyRequest::builder()
 ///     .apps(StaticApps::default())
-///     .replay_guard(MemoryReplayGuard::default())
+///     .replay_guard(MemoryReplayGuard::builder().build().unwrap())
 ///     .authority("api.example.com")
 ///     .build();
 /// assert!(verify.is_ok());
 ///
 /// let refused = VerifyRequest::builder()
 ///     .apps(StaticApps::default())
-///     .replay_guard(MemoryReplayGuard::default())
+///     .replay_guard(MemoryReplayGuard::builder().build().unwrap())
 ///     .max_body_bytes(0)
 ///     .build();
 /// assert!(refused.is_err());
