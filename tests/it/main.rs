@@ -1,1 +1,4 @@
 //! One integration binary; its modules mirror `src/`.
+
+mod replay;
+mod sqlite;
