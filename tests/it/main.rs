@@ -1,6 +1,8 @@
 //! One integration binary; its modules mirror `src/`.
 
 mod nonce_vectors;
+mod replay;
+mod sqlite;
 mod support;
 mod vectors;
 mod verify;

@@ -3,8 +3,8 @@
 use std::{fs, path::Path, str::FromStr, time::Duration};
 
 use sqlx::{
-    ConnectOptions, SqlitePool,
-    migrate::Migrator,
+    SqliteConnection, SqlitePool,
+    migrate::{Migrate, MigrateError},
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
 };
 use tokio::time::{Instant, sleep};
@@ -16,6 +16,9 @@ pub const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 /// Connections that read at once, unless set otherwise.
 pub const DEFAULT_READERS: u32 = 4;
 
+/// Of this crate alone, so that an embedder's own migrations are not taken for unknown ones.
+const MIGRATIONS: &str = "tower_registration_migration";
+const EXPECTED_URL: &str = "`sqlite:` and a file's name are expected";
 /// Pause before the next try to open a file that another process is opening at the same time.
 const OPEN_AGAIN: Duration = Duration::from_millis(20);
 
@@ -65,12 +68,9 @@ impl SqliteSettings {
     /// If `url` is none, the directory can't be made, the file can't be opened for writing within
     /// [`BUSY_TIMEOUT`], or its tables are not those of this version of the crate.
     pub async fn connect(self, url: &str) -> Result<SqliteBackend, SqliteError> {
-        let file = SqliteConnectOptions::from_str(url).map_err(SqliteError::Url)?;
-        let in_memory = file
-            .to_url_lossy()
-            .query_pairs()
-            .any(|(name, value)| name == "mode" && value == "memory");
-        let options = file
+        let in_memory = is_in_memory(url)?;
+        let options = SqliteConnectOptions::from_str(url)
+            .map_err(SqliteError::Url)?
             .create_if_missing(!in_memory)
             .journal_mode(SqliteJournalMode::Wal)
             .synchronous(match self.durability {
@@ -82,7 +82,10 @@ impl SqliteSettings {
             make_directory_of(options.get_filename())?;
         }
         let write = open(pool(1), &options).await?;
-        migrate(&write).await?;
+        migrate(&write).await.map_err(|error| match error {
+            SqliteError::Statement(source) => unopened(&options, source),
+            other => other,
+        })?;
         let read = if in_memory {
             write.clone()
         } else {
@@ -177,6 +180,18 @@ fn pool(connections: u32) -> SqlitePoolOptions {
         .test_before_acquire(false)
 }
 
+/// sqlx takes whatever does not begin with `sqlite:` for a file's name, and an empty name for a
+/// file that ends with its connection; both are mistakes here.
+fn is_in_memory(url: &str) -> Result<bool, SqliteError> {
+    let database = url
+        .strip_prefix("sqlite:")
+        .map(|rest| rest.trim_start_matches("//"))
+        .filter(|database| !database.is_empty() && !database.starts_with('?'))
+        .ok_or_else(|| SqliteError::Url(sqlx::Error::Configuration(EXPECTED_URL.into())))?;
+    let (name, parameters) = database.split_once('?').unwrap_or((database, ""));
+    Ok(name == ":memory:" || parameters.split('&').any(|set| set == "mode=memory"))
+}
+
 fn make_directory_of(file: &Path) -> Result<(), SqliteError> {
     match file.parent() {
         Some(directory) if !directory.as_os_str().is_empty() => fs::create_dir_all(directory)
@@ -198,13 +213,15 @@ async fn open(
     loop {
         match pool.clone().connect_with(options.clone()).await {
             Err(error) if is_busy(&error) && Instant::now() < give_up => sleep(OPEN_AGAIN).await,
-            opened => {
-                return opened.map_err(|source| SqliteError::Open {
-                    path: options.get_filename().to_owned(),
-                    source,
-                });
-            }
+            opened => return opened.map_err(|source| unopened(options, source)),
         }
+    }
+}
+
+fn unopened(options: &SqliteConnectOptions, source: sqlx::Error) -> SqliteError {
+    SqliteError::Open {
+        path: options.get_filename().to_owned(),
+        source,
     }
 }
 
@@ -220,13 +237,32 @@ fn is_busy(error: &sqlx::Error) -> bool {
 /// One write transaction around all of it: sqlx's own lock is empty for SQLite, and two processes
 /// that start at once would both make the tables.
 async fn migrate(pool: &SqlitePool) -> Result<(), SqliteError> {
-    let mut migrator: Migrator = sqlx::migrate!("src/backend/migrations/sqlite");
-    migrator.dangerous_set_table_name("tower_registration_migration");
     let mut transaction = pool.begin_with("BEGIN IMMEDIATE").await?;
-    migrator
-        .run(&mut *transaction)
+    apply_missing(&mut transaction)
         .await
         .map_err(SqliteError::Migrate)?;
     transaction.commit().await?;
     Ok(())
+}
+
+/// What sqlx's `Migrator::run` does, whose future the compiler can't tell to be `Send` when it is
+/// given a connection.
+async fn apply_missing(connection: &mut SqliteConnection) -> Result<(), MigrateError> {
+    let migrator = sqlx::migrate!("src/backend/migrations/sqlite");
+    connection.ensure_migrations_table(MIGRATIONS).await?;
+    let mut applied = connection.list_applied_migrations(MIGRATIONS).await?;
+    for migration in migrator.iter() {
+        match applied
+            .extract_if(.., |a| a.version == migration.version)
+            .next()
+        {
+            None => drop(connection.apply(MIGRATIONS, migration).await?),
+            Some(known) if known.checksum == migration.checksum => {}
+            Some(_) => return Err(MigrateError::VersionMismatch(migration.version)),
+        }
+    }
+    match applied.first() {
+        Some(unknown) => Err(MigrateError::VersionMissing(unknown.version)),
+        None => Ok(()),
+    }
 }

@@ -26,12 +26,16 @@ const FORGET_EVERY: u64 = 64;
 /// …so many at most: more than come in between, few enough that no claim waits long.
 const FORGET_AT_MOST: i64 = 256;
 
+/// Entries are kept so long after they have passed, in microseconds: longer than a claim waits for
+/// its turn, so that one whose time was read long before meets nothing forgotten.
+const KEPT_PASSED: i64 = 15_000_000;
+
 /// The insert takes effect only if nothing that the claim would have met has been forgotten and
 /// there is room. One statement, so that nothing comes in between.
 const ENTER: &str = "\
     INSERT INTO tower_registration_nonce (key, fresh_until) \
     SELECT ?1, ?2 FROM tower_registration_nonces \
-    WHERE id = 1 AND forgotten_until < ?2 AND live < ?3 \
+    WHERE id = 1 AND forgotten_until < ?3 AND live < ?4 \
     ON CONFLICT DO NOTHING";
 const WHY_NOT: &str = "\
     SELECT EXISTS (SELECT 1 FROM tower_registration_nonce WHERE key = ?1), forgotten_until >= ?2 \
@@ -44,11 +48,11 @@ const FORGET: &str = "\
 /// A [`ReplayGuard`] in a SQLite file, which several processes of one machine may share.
 ///
 /// 1. A nonce is known by application and random value alone.
-/// 2. An entry is kept until its `fresh_until`, and afterwards until some later claim deletes it,
-///    a bounded batch at a time; a nonce that meets it is
-///    [`Replayed`](ClaimOutcome::Replayed) still.
+/// 2. An entry is kept until 15 s after its `fresh_until`, and then until some claim deletes it, a
+///    bounded batch at a time; a nonce that meets it is [`Replayed`](ClaimOutcome::Replayed) still.
 /// 3. The latest `fresh_until` of all deleted entries is kept in the file, raised in the statement
-///    that deletes. A nonce that is fresh no later is [`Unknowable`](ClaimOutcome::Unknowable).
+///    that deletes. A nonce that is fresh no later, and any nonce while the clock shows no later
+///    than that, is [`Unknowable`](ClaimOutcome::Unknowable).
 /// 4. What was claimed survives restarts, so that there is no need to refuse nonces dated before
 ///    one. A new file has no history that could be missing, and refuses none either: don't delete
 ///    the file of a running service within a nonce's window.
@@ -95,10 +99,10 @@ impl SqliteReplayGuard {
     }
 
     async fn decide(self, entry: Entry, now: i64) -> Result<ClaimOutcome, SqliteError> {
-        let mut outcome = self.enter(&entry).await?;
+        let mut outcome = self.enter(&entry, now).await?;
         if outcome.is_none() {
             self.forget(now).await?;
-            outcome = self.enter(&entry).await?;
+            outcome = self.enter(&entry, now).await?;
         } else if self.claims.fetch_add(1, Ordering::Relaxed) % FORGET_EVERY == 0
             && let Err(error) = self.forget(now).await
         {
@@ -109,10 +113,11 @@ impl SqliteReplayGuard {
     }
 
     /// `None` is full.
-    async fn enter(&self, entry: &Entry) -> Result<Option<ClaimOutcome>, SqliteError> {
+    async fn enter(&self, entry: &Entry, now: i64) -> Result<Option<ClaimOutcome>, SqliteError> {
         let entered = sqlx::query(ENTER)
             .bind(&entry.key[..])
             .bind(entry.fresh_until)
+            .bind(entry.fresh_until.min(now))
             .bind(self.capacity)
             .execute(&self.pool)
             .await?
@@ -122,7 +127,7 @@ impl SqliteReplayGuard {
         }
         let (known, forgotten): (bool, bool) = sqlx::query_as(WHY_NOT)
             .bind(&entry.key[..])
-            .bind(entry.fresh_until)
+            .bind(entry.fresh_until.min(now))
             .fetch_one(&self.pool)
             .await?;
         Ok(if known {
@@ -134,7 +139,7 @@ impl SqliteReplayGuard {
 
     async fn forget(&self, now: i64) -> Result<(), SqliteError> {
         sqlx::query(FORGET)
-            .bind(now)
+            .bind(now.saturating_sub(KEPT_PASSED))
             .bind(FORGET_AT_MOST)
             .execute(&self.pool)
             .await?;

@@ -2,12 +2,14 @@
 //!
 //! 1. A nonce is known by application and random value alone. Another datetime makes no other
 //!    nonce.
-//! 2. An entry is kept until its `fresh_until`, and up to an eighth of its life or a twelfth of the
-//!    [window](MemoryReplayGuardBuilder::window) longer, since entries are forgotten in buckets.
-//! 3. What has been forgotten is remembered as one instant for each shard: a nonce that is fresh no
-//!    later than that is [`Unknowable`](ClaimOutcome::Unknowable). It is never later than the end
-//!    of an entry that was really held, so a clock that leaps ahead and comes back costs no more
-//!    than a window.
+//! 2. An entry is kept until its `fresh_until`, that instant included, and then, since entries are
+//!    forgotten in buckets, for a twelfth to a sixth of the
+//!    [window](MemoryReplayGuardBuilder::window) longer.
+//! 3. What has been forgotten is remembered as one instant. A nonce that is fresh no later than
+//!    that, and any nonce while the clock shows no later than that, is
+//!    [`Unknowable`](ClaimOutcome::Unknowable): a clock that is set back reopens nothing. The
+//!    instant comes from entries that were really held, so that a clock that leaps ahead by years
+//!    and comes back costs no more than a window.
 //! 4. Full is an error, for all ([`Full`](MemoryGuardError::Full)) and for each application
 //!    ([`ShareFull`](MemoryGuardError::ShareFull)). A live entry never makes room.
 //! 5. What was claimed before the guard was built can't be known: nonces dated before are

@@ -82,7 +82,9 @@ impl Table {
         if self.buckets.iter().any(|b| b.keys.contains(&entry.key)) {
             return Ok(ClaimOutcome::Replayed);
         }
-        if entry.fresh_until <= self.forgotten_until {
+        // Something forgotten may have been fresh at the nonce's end, or still be fresh now, if
+        // the clock has stepped back.
+        if entry.fresh_until.min(now) <= self.forgotten_until {
             return Ok(ClaimOutcome::Unknowable);
         }
         if self.live >= self.limits.capacity {
@@ -103,8 +105,12 @@ impl Table {
 
     /// Drops the buckets that have passed, as wholes: the cost is one step for each bucket and
     /// each application in it, whatever number of entries there are.
+    ///
+    /// They are kept for one width after they have passed, so that a claim whose time was read
+    /// just before another's, or a clock that is set back a little, meets nothing forgotten.
     fn forget(&mut self, now: i64) {
-        while let Some(bucket) = self.buckets.pop_front_if(|bucket| bucket.last < now) {
+        let passed = now.saturating_sub(self.limits.width);
+        while let Some(bucket) = self.buckets.pop_front_if(|bucket| bucket.last < passed) {
             self.forgotten_until = self.forgotten_until.max(bucket.last);
             self.live -= bucket.keys.len();
             for (app, count) in bucket.apps {
