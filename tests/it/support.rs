@@ -14,7 +14,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Uri};
 use http_body_util::{BodyExt, Full};
 use serde_json::Value;
-use tower::{Service, ServiceExt, service_fn};
+use tower::{Service, ServiceExt, service_fn, util::BoxCloneSyncService};
 use tower_registration::{
     VerifyRequest,
     app::{AppId, AppSecretHash, Application, Permissions, StaticApps},
@@ -189,6 +189,7 @@ impl Call {
 
     /// Signs the call as it is now, so that what is changed afterwards is not covered.
     pub(crate) fn sign(self, key: &SigningKey) -> Self {
+        let names = HeaderNames::default();
         let signature = {
             let request = CanonicalRequest::of(RequestParts {
                 method: &self.method,
@@ -197,7 +198,7 @@ impl Call {
                 path_and_query: self.uri.path_and_query().map_or("", |path| path.as_str()),
                 host: AUTHORITY,
                 headers: &self.headers,
-                names: &HeaderNames::default(),
+                names: &names,
                 body: &self.body,
             })
             .expect("a canonical text");
@@ -303,29 +304,22 @@ impl Calls {
     }
 
     /// A service that answers with the body that it got.
-    pub(crate) fn echo<B>(
-        &self,
-    ) -> impl Service<
-        Request<B>,
-        Response = Response<Full<Bytes>>,
-        Error = Infallible,
-        Future: Send + use<B>,
-    > + Clone
-    + Send
-    + 'static
-    + use<B>
+    pub(crate) fn echo<B>(&self) -> Echo<B>
     where
         B: http_body::Body + Send + 'static,
         B::Data: Send,
         B::Error: std::fmt::Debug,
     {
         let calls = self.clone();
-        service_fn(move |request: Request<B>| {
+        Echo::new(service_fn(move |request: Request<B>| {
             calls.0.fetch_add(1, Ordering::SeqCst);
             async move {
                 let body = request.into_body().collect().await.expect("a body");
                 Ok(Response::new(Full::new(body.to_bytes())))
             }
-        })
+        }))
     }
 }
+
+/// A service that answers with the body that it got.
+pub(crate) type Echo<B> = BoxCloneSyncService<Request<B>, Response<Full<Bytes>>, Infallible>;

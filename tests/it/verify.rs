@@ -57,39 +57,144 @@ async fn every_spoiled_header_gets_its_row_and_never_reaches_the_service() {
     let long = |length: usize| "a".repeat(length);
     let day_ago = start() - TimeDelta::days(1);
     let rows: Vec<(&str, Call, u16, &str)> = vec![
-        ("no app id", client().without("x-dfns-appid"), 401, "AppInvalid"),
-        ("empty app id", client().with("x-dfns-appid", ""), 401, "AppInvalid"),
-        ("app id twice", client().and("x-dfns-appid", CLIENT_APP), 401, "AppInvalid"),
-        ("long app id", client().with("x-dfns-appid", &long(1_025)), 401, "AppInvalid"),
-        ("app id not ASCII", client().with_bytes("x-dfns-appid", b"\xc3\xa4"), 401, "AppInvalid"),
-        ("unknown app", client().with("x-dfns-appid", &long(1_024)), 401, "AppInvalid"),
-        ("other case", client().with("x-dfns-appid", &CLIENT_APP.to_lowercase()), 401, "AppInvalid"),
-        ("inactive app", client().with("x-dfns-appid", INACTIVE_APP), 401, "AppInvalid"),
-        ("no nonce", client().without("x-dfns-nonce"), 400, "NonceInvalid"),
-        ("empty nonce", client().with("x-dfns-nonce", ""), 400, "NonceInvalid"),
-        ("nonce twice", client().and("x-dfns-nonce", &nonce_at(start())), 400, "NonceInvalid"),
-        ("long nonce", client().with("x-dfns-nonce", &long(1_025)), 400, "NonceInvalid"),
-        ("nonce not ASCII", client().with_bytes("x-dfns-nonce", b"\xff"), 400, "NonceInvalid"),
-        ("malformed nonce", client().with("x-dfns-nonce", "nonce"), 400, "NonceInvalid"),
-        ("stale nonce", client().with("x-dfns-nonce", &nonce_at(day_ago)), 400, "NonceInvalid"),
+        (
+            "no app id",
+            client().without("x-dfns-appid"),
+            401,
+            "AppInvalid",
+        ),
+        (
+            "empty app id",
+            client().with("x-dfns-appid", ""),
+            401,
+            "AppInvalid",
+        ),
+        (
+            "app id twice",
+            client().and("x-dfns-appid", CLIENT_APP),
+            401,
+            "AppInvalid",
+        ),
+        (
+            "long app id",
+            client().with("x-dfns-appid", &long(1_025)),
+            401,
+            "AppInvalid",
+        ),
+        (
+            "app id not ASCII",
+            client().with_bytes("x-dfns-appid", b"\xc3\xa4"),
+            401,
+            "AppInvalid",
+        ),
+        (
+            "unknown app",
+            client().with("x-dfns-appid", &long(1_024)),
+            401,
+            "AppInvalid",
+        ),
+        (
+            "other case",
+            client().with("x-dfns-appid", &CLIENT_APP.to_lowercase()),
+            401,
+            "AppInvalid",
+        ),
+        (
+            "inactive app",
+            client().with("x-dfns-appid", INACTIVE_APP),
+            401,
+            "AppInvalid",
+        ),
+        (
+            "no nonce",
+            client().without("x-dfns-nonce"),
+            400,
+            "NonceInvalid",
+        ),
+        (
+            "empty nonce",
+            client().with("x-dfns-nonce", ""),
+            400,
+            "NonceInvalid",
+        ),
+        (
+            "nonce twice",
+            client().and("x-dfns-nonce", &nonce_at(start())),
+            400,
+            "NonceInvalid",
+        ),
+        (
+            "long nonce",
+            client().with("x-dfns-nonce", &long(1_025)),
+            400,
+            "NonceInvalid",
+        ),
+        (
+            "nonce not ASCII",
+            client().with_bytes("x-dfns-nonce", b"\xff"),
+            400,
+            "NonceInvalid",
+        ),
+        (
+            "malformed nonce",
+            client().with("x-dfns-nonce", "nonce"),
+            400,
+            "NonceInvalid",
+        ),
+        (
+            "stale nonce",
+            client().with("x-dfns-nonce", &nonce_at(day_ago)),
+            400,
+            "NonceInvalid",
+        ),
         (
             "nonce from the future",
             client().with("x-dfns-nonce", &nonce_at(start() + TimeDelta::seconds(61))),
             400,
             "NonceInvalid",
         ),
-        ("no secret", server().without("x-dfns-appsecret"), 401, "AppSecretInvalid"),
-        ("empty secret", server().with("x-dfns-appsecret", ""), 401, "AppSecretInvalid"),
-        ("wrong secret", server().with("x-dfns-appsecret", "wrong"), 401, "AppSecretInvalid"),
-        ("secret twice", server().and("x-dfns-appsecret", SECRET), 401, "AppSecretInvalid"),
-        ("long secret", server().with("x-dfns-appsecret", &long(8_193)), 401, "AppSecretInvalid"),
         (
-            "secret not ASCII",
-            server().with_bytes("x-dfns-appsecret", b"\xff"),
+            "no secret",
+            server().without("x-dfns-appsecret"),
             401,
             "AppSecretInvalid",
         ),
-        ("empty signature", signed(server()).with("x-dfns-apisignature", ""), 401, "ApiSignatureInvalid"),
+        (
+            "empty secret",
+            server().with("x-dfns-appsecret", ""),
+            401,
+            "AppSecretInvalid",
+        ),
+        (
+            "wrong secret",
+            server().with("x-dfns-appsecret", "wrong"),
+            401,
+            "AppSecretInvalid",
+        ),
+        (
+            "secret twice",
+            signed(server()).and("x-dfns-appsecret", SECRET),
+            401,
+            "AppSecretInvalid",
+        ),
+        (
+            "long secret",
+            server().with("x-dfns-appsecret", &long(8_193)),
+            401,
+            "AppSecretInvalid",
+        ),
+        (
+            "secret not ASCII",
+            signed(server()).with_bytes("x-dfns-appsecret", b"\xff"),
+            401,
+            "AppSecretInvalid",
+        ),
+        (
+            "empty signature",
+            signed(server()).with("x-dfns-apisignature", ""),
+            401,
+            "ApiSignatureInvalid",
+        ),
         ("no signature", unsigned(), 401, "ApiSignatureInvalid"),
         (
             "signature twice",
@@ -103,10 +208,30 @@ async fn every_spoiled_header_gets_its_row_and_never_reaches_the_service() {
             401,
             "ApiSignatureInvalid",
         ),
-        ("signature of another key", server().sign(&other_signing_key()), 401, "ApiSignatureInvalid"),
-        ("body changed", signed(server()).body("{}"), 401, "ApiSignatureInvalid"),
-        ("method changed", signed(server()).method(Method::POST), 401, "ApiSignatureInvalid"),
-        ("path changed", signed(server()).uri("/auth/registration/code"), 401, "ApiSignatureInvalid"),
+        (
+            "signature of another key",
+            server().sign(&other_signing_key()),
+            401,
+            "ApiSignatureInvalid",
+        ),
+        (
+            "body changed",
+            signed(server()).body("{}"),
+            401,
+            "ApiSignatureInvalid",
+        ),
+        (
+            "method changed",
+            signed(server()).method(Method::POST),
+            401,
+            "ApiSignatureInvalid",
+        ),
+        (
+            "path changed",
+            signed(server()).uri("/auth/registration/code"),
+            401,
+            "ApiSignatureInvalid",
+        ),
         (
             "header added",
             signed(server()).with("authorization", "Bearer token"),
@@ -143,7 +268,11 @@ fn unsigned() -> Call {
 
 #[tokio::test]
 async fn what_a_client_side_application_sends_beyond_its_id_and_nonce_is_ignored() {
-    for header in ["x-dfns-appsecret", "x-dfns-apisignature", "x-dfns-useraction"] {
+    for header in [
+        "x-dfns-appsecret",
+        "x-dfns-apisignature",
+        "x-dfns-useraction",
+    ] {
         for value in ["", "whatever"] {
             let (answer, _) = verdict(Call::client_app(start()).with(header, value)).await;
             answer.assert_success();
@@ -204,7 +333,9 @@ async fn two_spellings_of_one_uuid_are_one_nonce_whatever_the_time_says() {
         let nonce = nonce_of(uuid, start() + TimeDelta::seconds(seconds));
         Call::client_app(start()).with("x-dfns-nonce", &nonce)
     };
-    send(&service, call(&uuid, 0).build()).await.assert_success();
+    send(&service, call(&uuid, 0).build())
+        .await
+        .assert_success();
     for spelling in [uuid.to_uppercase(), uuid.replace('-', "")] {
         send(&service, call(&spelling, 5).build())
             .await
@@ -427,13 +558,30 @@ fn what_can_not_be_safe_is_not_built() {
     assert!(builder().build().is_ok());
     for (refused, says) in [
         (builder().max_body_bytes(0).build(), "at least 1 byte"),
-        (builder().body_timeout(Duration::ZERO).build(), "at least 1 byte"),
-        (builder().nonce_max_age(Duration::ZERO).build(), "1 ms to 24 h"),
-        (builder().nonce_max_age(Duration::from_secs(86_401)).build(), "1 ms to 24 h"),
-        (builder().nonce_max_future(Duration::from_secs(86_401)).build(), "at most 24 h"),
+        (
+            builder().body_timeout(Duration::ZERO).build(),
+            "at least 1 byte",
+        ),
+        (
+            builder().nonce_max_age(Duration::ZERO).build(),
+            "1 ms to 24 h",
+        ),
+        (
+            builder().nonce_max_age(Duration::from_secs(86_401)).build(),
+            "1 ms to 24 h",
+        ),
+        (
+            builder()
+                .nonce_max_future(Duration::from_secs(86_401))
+                .build(),
+            "at most 24 h",
+        ),
         (builder().header_prefix("x acme ").build(), "x-acme-"),
-        (builder().authority("https://example.com").build(), AUTHORITY),
-        (builder().scheme("").build(), "https"),
+        (
+            builder().authority("https://example.com").build(),
+            AUTHORITY,
+        ),
+        (builder().scheme("https://").build(), "https"),
         (builder().transport_profiles([]).build(), "at least one"),
     ] {
         let error = refused.expect_err(says).to_string();
@@ -448,5 +596,8 @@ async fn rejections_carry_their_reason_to_middleware_and_not_to_the_caller() {
     assert_eq!(rejection.kind(), RejectionKind::AppInvalid);
     assert_eq!(rejection.reason(), "application is inactive");
     let sent = String::from_utf8_lossy(&answer.body);
-    assert!(!sent.contains("inactive") && !sent.contains(SERVER_APP), "{sent}");
+    assert!(
+        !sent.contains("inactive") && !sent.contains(SERVER_APP),
+        "{sent}"
+    );
 }
