@@ -1,5 +1,6 @@
 //! One integration binary; its modules mirror `src/`.
 
+mod layers;
 mod nonce_vectors;
 mod replay;
 mod sqlite;
