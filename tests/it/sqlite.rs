@@ -291,8 +291,8 @@ async fn a_hundred_swaps_at_once_have_one_winner_for_each_version() {
     }
     assert_eq!(won, (0..TASKS).collect());
     assert!(lost > 0, "the swaps never met: this test proved nothing");
-    let last = store.load(&user("jane")).await.unwrap().unwrap();
-    assert_eq!(last.version, TASKS);
+    let stored = store.load(&user("jane")).await.unwrap().unwrap();
+    assert_eq!(stored.version, TASKS);
 }
 
 /// The version that was won, and how many swaps were lost before.

@@ -103,7 +103,10 @@ impl SqliteReplayGuard {
         if outcome.is_none() {
             self.forget(now).await?;
             outcome = self.enter(&entry, now).await?;
-        } else if self.claims.fetch_add(1, Ordering::Relaxed) % FORGET_EVERY == 0
+        } else if self
+            .claims
+            .fetch_add(1, Ordering::Relaxed)
+            .is_multiple_of(FORGET_EVERY)
             && let Err(error) = self.forget(now).await
         {
             // The claim stands: what could not be deleted now will be later.
