@@ -6,10 +6,15 @@
 //! front of it.
 
 pub mod code;
+pub mod key;
+pub mod policy;
 mod record;
 mod store;
 mod user;
 
+pub use code::{InvalidCode, NewCode, RegistrationCode};
+pub use key::{GeneratorFailed, InvalidKey, RegistrationKey};
+pub use policy::{Kept, Policy, PolicyBuilder, PolicyError, Redeem, Refusal, Reissue};
 pub use record::{
     Budgets, CurrentCode, Lease, OwedMail, Registration, RegistrationStatus, UserKind,
 };
