@@ -1,7 +1,9 @@
 //! Tower layers that verify who calls an API, and the registration e-mail endpoint they guard.
 
 pub mod app;
+pub mod backend;
 pub mod clock;
+pub mod delivery;
 pub mod gate;
 pub mod headers;
 pub mod mail;

@@ -1,0 +1,4 @@
+//! Stores and replay guards that come with the crate. They know the traits alone: nothing else of
+//! the crate imports them, and an embedder may put another in the place of each.
+
+pub mod memory;
