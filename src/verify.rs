@@ -156,6 +156,15 @@ pub enum VerifyError {
     Signature(#[from] SignatureConfigError),
 }
 
+impl<R, G, V> fmt::Debug for VerifyBuilder<R, G, V> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("VerifyBuilder")
+            .field("prefix", &self.settings.prefix)
+            .field("signature", &self.settings.signature)
+            .finish_non_exhaustive()
+    }
+}
+
 impl<R, G, V> VerifyBuilder<R, G, V> {
     /// Where applications are found. Required.
     pub fn apps<R2: AppRegistry>(self, apps: R2) -> VerifyBuilder<R2, G, V> {

@@ -5,17 +5,34 @@
 //! [`RegistrationStore`]; it knows nothing of HTTP. [`ResendRegistration`] is the service in
 //! front of it.
 
+mod builder;
 pub mod code;
+pub mod key;
+pub mod policy;
 mod record;
+mod redeem;
 mod request;
+mod resend;
+mod service;
 mod store;
+pub(crate) mod swap;
 mod user;
 
+pub use builder::{
+    DEFAULT_ANSWER_GRID, MAX_ANSWER_GRID, MIN_ANSWER_GRID, ResendBuilder, ResendError,
+};
+pub use code::{InvalidCode, NewCode, RegistrationCode};
+pub use key::{GeneratorFailed, InvalidKey, RegistrationKey};
+pub use policy::{Kept, Policy, PolicyBuilder, PolicyError, Redeem, Refusal, Reissue};
 pub use record::{
     Budgets, CurrentCode, Lease, OwedMail, Registration, RegistrationStatus, UserKind,
 };
+pub use redeem::RedeemOutcome;
 pub use request::{BodyError, ResendRequest};
+pub use resend::{Registrations, ResendOutcome};
+pub use service::{ResendEvent, ResendFuture, ResendRegistration};
 pub use store::{DueMail, Outbox, RegistrationStore};
+pub use swap::{MAX_SWAPS, SwapError};
 pub use user::{
     InvalidOrgId, InvalidUsername, MAX_ORG_ID, MAX_USERNAME, MIN_USERNAME, OrgId, UserId, Username,
 };

@@ -4,6 +4,7 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use super::code::{CodeDigest, SealedCode};
+use crate::app::Permissions;
 
 /// Where a user stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -24,6 +25,17 @@ pub enum UserKind {
     CustomerEmployee,
     /// Uses what the customer offers.
     EndUser,
+}
+
+impl UserKind {
+    /// The permission that an application needs to deal with users of this kind.
+    #[must_use]
+    pub const fn permission(self) -> &'static str {
+        match self {
+            Self::CustomerEmployee => Permissions::TYPES_EMPLOYEE,
+            Self::EndUser => Permissions::TYPES_END_USER,
+        }
+    }
 }
 
 /// All that this crate keeps about a user: one value, swapped as a whole.

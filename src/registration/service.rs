@@ -1,0 +1,343 @@
+//! The endpoint: a request in, the uniform answer out.
+//!
+//! 1. Method, permission, content type, body: what is wrong with these is told, since it depends
+//!    on nothing that the store knows.
+//! 2. From then on there is one answer, `200 {"message":"success"}`: whatever user was named, in
+//!    whatever state. Its bytes and headers are the same, and it leaves on a time grid counted
+//!    from the request's arrival.
+//! 3. The mail is handed over, not sent: no answer waits for a mail server. Room for it is
+//!    reserved before a code is made; no room is a 503, whatever user was named.
+//! 4. The work runs as a task of its own: a caller who hangs up does not stop it half-way, and a
+//!    panic in it is a 503.
+//!
+//! What still shows: a store that fails on writing alone (a full disk) answers 503 for users who
+//! would have got a code and 200 for others; and work that takes longer than the grid's step, as
+//! on an overloaded machine, leaves a step later. Choose the step well above what your store
+//! takes.
+
+use std::{
+    convert::Infallible,
+    fmt,
+    future::Future,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll, ready},
+    time::Duration,
+};
+
+use bytes::Bytes;
+use http::{
+    HeaderMap, HeaderValue, Method, Request, Response,
+    header::{CACHE_CONTROL, CONTENT_TYPE},
+};
+use http_body::Body;
+use http_body_util::Full;
+use pin_project::pin_project;
+use tokio::{
+    task::JoinHandle,
+    time::{Instant, Sleep, sleep_until},
+};
+use tower_service::Service;
+
+use super::{RegistrationStore, Registrations, ResendOutcome, ResendRequest, UserId, UserKind};
+use crate::{
+    app::{AppId, Permissions},
+    delivery::{Handover, Permit},
+    gate,
+    rejection::{Rejection, RejectionKind},
+    signature::{BodyLimits, Buffering, collect},
+    trace,
+    verified::Verified,
+};
+
+const SUCCESS: &[u8] = br#"{"message":"success"}"#;
+
+/// What became of a request for a new code: for metrics and audit, never for the caller.
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub struct ResendEvent<'a> {
+    /// The application that asked; `None` behind other authentication.
+    pub app: Option<&'a AppId>,
+    /// The user it asked for. Personal data: keep it out of logs and metrics.
+    pub user: &'a UserId,
+    /// What was done.
+    pub outcome: &'a ResendOutcome,
+}
+
+type BoxError = Box<dyn std::error::Error + Send + Sync>;
+pub(super) type Hook = Arc<dyn Fn(&ResendEvent<'_>) + Send + Sync>;
+
+/// Whose permissions count.
+#[derive(Clone)]
+pub(super) enum Authority {
+    VerifiedApp,
+    Fixed(Permissions),
+}
+
+/// Serves the endpoint. Clones share everything; the path is whoever mounts it's choice.
+///
+/// See the crate's front page for how to mount it.
+pub struct ResendRegistration<S, H> {
+    pub(super) shared: Arc<Shared<S, H>>,
+}
+
+pub(super) struct Shared<S, H> {
+    pub(super) registrations: Registrations<S>,
+    pub(super) handover: H,
+    pub(super) authority: Authority,
+    pub(super) limits: BodyLimits,
+    pub(super) grid: Option<Duration>,
+    pub(super) hook: Option<Hook>,
+}
+
+/// Who asks, and what they may do.
+struct Asker {
+    app: Option<AppId>,
+    permissions: Permissions,
+}
+
+impl<S, H> Shared<S, H> {
+    /// All that can be said without the body.
+    fn admit<B>(&self, request: &Request<B>) -> Result<Asker, Rejection> {
+        if request.method() != Method::PUT {
+            let reason = format!("method is {}", request.method());
+            return Err(Rejection::new(RejectionKind::MethodNotAllowed, reason));
+        }
+        let asker = match &self.authority {
+            Authority::Fixed(permissions) => Asker {
+                app: None,
+                permissions: permissions.clone(),
+            },
+            Authority::VerifiedApp => {
+                let app = Verified::of(request.extensions()).app().ok_or_else(|| {
+                    Rejection::missing_layer("ResendRegistration", "VerifyRequest")
+                })?;
+                let app = app.application();
+                Asker {
+                    app: Some(app.id().clone()),
+                    permissions: app.permissions().clone(),
+                }
+            }
+        };
+        if !asker.permissions.allow(Permissions::USERS_CREATE) {
+            return Err(Rejection::new(
+                RejectionKind::PermissionDenied,
+                "application lacks Auth:Users:Create",
+            ));
+        }
+        require_json(request.headers())?;
+        Ok(asker)
+    }
+}
+
+/// Requires one `content-type` of `application/json`; parameters are passed over.
+fn require_json(headers: &HeaderMap) -> Result<(), Rejection> {
+    let mut values = headers.get_all(CONTENT_TYPE).iter();
+    let json = |value: &HeaderValue| {
+        let essence = value.as_bytes().split(|byte| *byte == b';').next();
+        essence.is_some_and(|essence| {
+            essence
+                .trim_ascii()
+                .eq_ignore_ascii_case(b"application/json")
+        })
+    };
+    match (values.next(), values.next()) {
+        (Some(value), None) if json(value) => Ok(()),
+        _ => Err(Rejection::new(
+            RejectionKind::ContentTypeInvalid,
+            "content-type is not application/json",
+        )),
+    }
+}
+
+impl<S: RegistrationStore, H: Handover> Shared<S, H> {
+    /// All that depends on the store.
+    async fn work(self: Arc<Self>, asker: Asker, user: UserId) -> Verdict {
+        let permit = self
+            .handover
+            .reserve()
+            .map_err(|full| Rejection::unavailable("no room for another mail", full))?;
+        let may = |kind: UserKind| asker.permissions.allow(kind.permission());
+        let outcome = self
+            .registrations
+            .resend(&user, may)
+            .await
+            .map_err(|error| Rejection::unavailable("no decision about a new code", error))?;
+        if matches!(outcome, ResendOutcome::Issued { .. }) {
+            permit.hand_over(user.clone());
+        }
+        self.tell(&asker, &user, &outcome);
+        Ok(())
+    }
+
+    fn tell(&self, asker: &Asker, user: &UserId, outcome: &ResendOutcome) {
+        let app = asker.app.as_ref();
+        trace::info!(target: trace::RESEND, app = app.map_or("", AppId::as_str), org = %user.org_id, outcome = ?outcome, "asked for a registration code");
+        if let Some(hook) = &self.hook {
+            hook(&ResendEvent { app, user, outcome });
+        }
+    }
+
+    /// The first step of the grid that has not passed.
+    fn leaves_at(&self, arrived: Instant) -> Option<Instant> {
+        let step = self.grid?;
+        let steps = arrived.elapsed().as_nanos() / step.as_nanos() + 1;
+        let steps = u32::try_from(steps).unwrap_or(u32::MAX);
+        Some(arrived + step.checked_mul(steps)?)
+    }
+}
+
+impl<S, H, B> Service<Request<B>> for ResendRegistration<S, H>
+where
+    S: RegistrationStore,
+    H: Handover,
+    B: Body,
+    B::Error: Into<BoxError>,
+{
+    type Response = Response<Full<Bytes>>;
+    type Error = Infallible;
+    type Future = ResendFuture<S, H, B>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<B>) -> Self::Future {
+        let stage = match self.shared.admit(&request) {
+            Err(rejection) => Stage::Decided(Some(Err(rejection))),
+            Ok(asker) => {
+                let (parts, body) = request.into_parts();
+                Stage::Reading {
+                    body: collect(body, &parts.headers, self.shared.limits),
+                    asker: Some(asker),
+                }
+            }
+        };
+        ResendFuture {
+            stage,
+            arrived: Instant::now(),
+            shared: Arc::clone(&self.shared),
+        }
+    }
+}
+
+type Verdict = Result<(), Rejection>;
+
+/// The answer of [`ResendRegistration`].
+#[pin_project]
+pub struct ResendFuture<S, H, B> {
+    #[pin]
+    stage: Stage<B>,
+    arrived: Instant,
+    shared: Arc<Shared<S, H>>,
+}
+
+#[pin_project(project = StageProjection)]
+enum Stage<B> {
+    Reading {
+        #[pin]
+        body: Buffering<B>,
+        asker: Option<Asker>,
+    },
+    /// The store is asked, by a task that goes on though nobody waits for it.
+    Working(#[pin] JoinHandle<Verdict>),
+    /// The verdict waits for the grid.
+    Waiting {
+        #[pin]
+        leaves_at: Sleep,
+        verdict: Option<Verdict>,
+    },
+    Decided(Option<Verdict>),
+}
+
+impl<S, H, B> Future for ResendFuture<S, H, B>
+where
+    S: RegistrationStore,
+    H: Handover,
+    B: Body,
+    B::Error: Into<BoxError>,
+{
+    type Output = Result<Response<Full<Bytes>>, Infallible>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let mut this = self.project();
+        loop {
+            let next = match this.stage.as_mut().project() {
+                StageProjection::Reading { body, asker } => {
+                    let body = ready!(body.poll(cx));
+                    let asker = asker.take().expect("polled after completion");
+                    match body.and_then(|body| read(&body)) {
+                        Err(rejection) => Stage::Decided(Some(Err(rejection))),
+                        Ok(user) => {
+                            Stage::Working(tokio::spawn(Arc::clone(this.shared).work(asker, user)))
+                        }
+                    }
+                }
+                StageProjection::Working(task) => {
+                    let verdict = ready!(task.poll(cx)).unwrap_or_else(|error| {
+                        Err(Rejection::unavailable("the work was not done", error))
+                    });
+                    match this.shared.leaves_at(*this.arrived) {
+                        None => Stage::Decided(Some(verdict)),
+                        Some(time) => Stage::Waiting {
+                            leaves_at: sleep_until(time),
+                            verdict: Some(verdict),
+                        },
+                    }
+                }
+                StageProjection::Waiting { leaves_at, verdict } => {
+                    ready!(leaves_at.poll(cx));
+                    Stage::Decided(verdict.take())
+                }
+                StageProjection::Decided(verdict) => {
+                    let verdict = verdict.take().expect("polled after completion");
+                    return Poll::Ready(Ok(answer(verdict)));
+                }
+            };
+            this.stage.set(next);
+        }
+    }
+}
+
+/// What is wrong with the body is told.
+fn read(body: &[u8]) -> Result<UserId, Rejection> {
+    match ResendRequest::parse(body) {
+        Ok(request) => Ok(request.user),
+        Err(error) => Err(Rejection::body_invalid(error.to_string())),
+    }
+}
+
+fn answer(verdict: Verdict) -> Response<Full<Bytes>> {
+    if let Err(rejection) = verdict {
+        gate::log(&rejection);
+        return rejection.into_response();
+    }
+    let mut response = Response::new(Full::new(Bytes::from_static(SUCCESS)));
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
+}
+
+impl<S, H> Clone for ResendRegistration<S, H> {
+    fn clone(&self) -> Self {
+        Self {
+            shared: Arc::clone(&self.shared),
+        }
+    }
+}
+
+impl<S, H> fmt::Debug for ResendRegistration<S, H> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ResendRegistration")
+            .field("limits", &self.shared.limits)
+            .field("grid", &self.shared.grid)
+            .finish_non_exhaustive()
+    }
+}
+
+impl<S, H, B> fmt::Debug for ResendFuture<S, H, B> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ResendFuture").finish_non_exhaustive()
+    }
+}
