@@ -23,10 +23,14 @@ impl Budget {
         Self::new(86_400, limit)
     }
 
+    /// Intervals are whole microseconds, as times are; the window is so many of them, and with that
+    /// up to `limit` microseconds short.
     fn new(seconds: i64, limit: u32) -> Self {
+        let limit = i64::from(limit.max(1));
+        let interval = seconds * 1_000_000 / limit;
         Self {
-            window: TimeDelta::seconds(seconds),
-            interval: TimeDelta::microseconds(seconds * 1_000_000 / i64::from(limit.max(1))),
+            window: TimeDelta::microseconds(interval * limit),
+            interval: TimeDelta::microseconds(interval),
         }
     }
 
