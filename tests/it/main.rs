@@ -3,6 +3,7 @@
 mod layers;
 mod nonce_vectors;
 mod replay;
+mod resend;
 mod sqlite;
 mod support;
 mod vectors;
