@@ -7,7 +7,7 @@ pub const BASE: Duration = Duration::from_secs(10);
 /// By how much each failure lengthens the wait.
 pub const FACTOR: u32 = 4;
 /// The longest wait of all.
-pub const CAP: Duration = Duration::from_secs(600);
+pub const CAP: Duration = Duration::from_mins(10);
 
 /// The wait after the `failures`th failure in a row: [`BASE`] times [`FACTOR`] for each one after
 /// the first, up to [`CAP`]; half of it always, the other half by `jitter` from none to all, so

@@ -1,1 +1,5 @@
 //! One integration binary; its modules mirror `src/`.
+
+mod delivery;
+mod registration;
+mod users;
