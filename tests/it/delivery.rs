@@ -33,7 +33,7 @@ use tower_registration::{
 
 use crate::users::{jane, pending, registrations, store, user};
 
-const HOUR: Duration = Duration::from_secs(3_600);
+const HOUR: Duration = Duration::from_hours(1);
 
 async fn resend<S: RegistrationStore>(registrations: &Registrations<S>, user: &UserId) {
     let outcome = registrations.resend(user, |_| true).await.unwrap();
@@ -179,7 +179,7 @@ async fn a_superseded_mail_is_never_sent() {
     let deliverer = Deliverer::new(registrations.clone(), mailer.clone());
     let failed = deliverer.deliver(&jane()).await.unwrap();
     assert!(matches!(failed, Delivery::Later(_)), "{failed:?}");
-    advance(Duration::from_secs(60)).await;
+    advance(Duration::from_mins(1)).await;
     resend(&registrations, &jane()).await;
     for expected in [Delivery::Delivered, Delivery::NothingOwed] {
         assert_eq!(deliverer.deliver(&jane()).await.unwrap(), expected);
@@ -203,7 +203,7 @@ async fn a_mail_of_no_use_or_under_another_key_is_buried_unsent() {
     assert_eq!(delivery.unwrap(), Delivery::GaveUp(GiveUp::Moot));
     assert!(!is_owed(&store));
 
-    advance(Duration::from_secs(60)).await;
+    advance(Duration::from_mins(1)).await;
     resend(&registrations, &jane()).await;
     let deactivated = store.get(&jane()).unwrap();
     let mut deactivated = deactivated.with_status(RegistrationStatus::Deactivated);
@@ -235,7 +235,8 @@ async fn a_lease_with_too_little_time_left_is_not_sent_under() {
     let (store, registrations, mailer) = owed().await;
     let now = DateTime::UNIX_EPOCH;
     let due = store.lease_due(now, now + DEFAULT_LEASE, 1).await.unwrap();
-    advance(DEFAULT_LEASE - DEFAULT_SEND_TIMEOUT + Duration::from_millis(1)).await;
+    let spare = DEFAULT_LEASE.checked_sub(DEFAULT_SEND_TIMEOUT).unwrap();
+    advance(spare + Duration::from_millis(1)).await;
     let deliverer = Deliverer::new(registrations, mailer.clone());
     let delivery = deliverer.deliver_leased(due[0].clone()).await.unwrap();
     assert_eq!(delivery, Delivery::Later(now + DEFAULT_LEASE));
@@ -290,7 +291,11 @@ impl Mailer for Watchful {
         let _landed = Landing(&self.in_flight, name);
         sleep(Duration::from_secs(20)).await;
         let nth = self.sent.fetch_add(1, Ordering::SeqCst);
-        if nth % 3 == 0 { Err(Busy) } else { Ok(()) }
+        if nth.is_multiple_of(3) {
+            Err(Busy)
+        } else {
+            Ok(())
+        }
     }
 }
 
@@ -588,4 +593,79 @@ async fn of_a_hundred_senders_of_one_mail_one_sends() {
     let delivery = senders.join_next().await.unwrap().unwrap();
     assert_eq!(delivery, Delivery::Delivered);
     assert_eq!(mailer.1.load(Ordering::SeqCst), 1);
+}
+
+/// An outbox that fails, panics and then works.
+#[derive(Clone)]
+struct Flaky {
+    store: MemoryRegistrations,
+    calls: Arc<AtomicUsize>,
+}
+
+impl Flaky {
+    fn call(&self) -> Result<(), std::io::Error> {
+        match self.calls.fetch_add(1, Ordering::SeqCst) {
+            0 => Err(std::io::Error::other("down")),
+            1 => panic!("a bug in the store"),
+            _ => Ok(()),
+        }
+    }
+}
+
+impl RegistrationStore for Flaky {
+    type Error = std::io::Error;
+
+    async fn load(&self, user: &UserId) -> Result<Option<Registration>, std::io::Error> {
+        Ok(self.store.get(user))
+    }
+
+    async fn replace(
+        &self,
+        user: &UserId,
+        expected: u64,
+        new: &Registration,
+    ) -> Result<bool, std::io::Error> {
+        if self.calls.fetch_add(1, Ordering::SeqCst) == 0 {
+            return Err(std::io::Error::other("down"));
+        }
+        Ok(self.store.replace(user, expected, new).await.unwrap())
+    }
+}
+
+impl Outbox for Flaky {
+    async fn lease_due(
+        &self,
+        now: DateTime<Utc>,
+        until: DateTime<Utc>,
+        limit: usize,
+    ) -> Result<Vec<DueMail>, std::io::Error> {
+        self.call()?;
+        Ok(self.store.lease_due(now, until, limit).await.unwrap())
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_store_that_fails_for_a_while_costs_no_mail() {
+    for with_courier in [true, false] {
+        let (store, _, mailer) = owed().await;
+        let flaky = Flaky {
+            store: store.clone(),
+            calls: Arc::default(),
+        };
+        let deliverer = Deliverer::new(registrations(flaky.clone()), mailer.clone());
+        if with_courier {
+            let courier = Courier::new(deliverer);
+            courier.reserve().unwrap().hand_over(jane());
+            until(|| !is_owed(&store)).await;
+        } else {
+            let dispatcher = Dispatcher::new(deliverer).start();
+            until(|| !is_owed(&store)).await;
+            dispatcher.stop().await;
+        }
+        assert!(
+            flaky.calls.load(Ordering::SeqCst) > 1,
+            "the store did not fail"
+        );
+        assert_eq!(mailer.sent().len(), 1);
+    }
 }
