@@ -27,7 +27,7 @@ use crate::{
 
 /// Mails that a [`Courier`] has in hand, unless set otherwise.
 const DEFAULT_CAPACITY: usize = 1_024;
-/// How often in a row the store may fail before a mail is left: over an hour.
+/// How often in a row the store may fail before a mail is left: for half an hour to an hour.
 const MAX_STORE_FAILURES: u32 = 10;
 
 /// How much a [`Courier`] takes on.
@@ -58,6 +58,37 @@ impl Default for CourierLimits {
 ///    the runtime does, though every clone be dropped.
 ///
 /// Handing over starts a task: it needs a tokio runtime with time, and panics without.
+///
+/// ```
+/// # tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(async {
+/// use std::{num::NonZeroUsize, time::Duration};
+/// use tower_registration::{
+///     backend::memory::{MemoryMailer, MemoryRegistrations},
+///     delivery::{Courier, CourierLimits, Deliverer, Handover, NoRoom, Permit},
+///     registration::{
+///         OrgId, Registration, RegistrationKey, Registrations, UserId, UserKind, Username,
+///     },
+/// };
+///
+/// let jane = UserId {
+///     org_id: OrgId::new("example-org-id").unwrap(),
+///     username: Username::new("jane@example.co").unwrap(),
+/// };
+/// let store = MemoryRegistrations::new();
+/// store.insert_if_absent(&jane, Registration::pending(UserKind::EndUser, "jane@example.co"));
+/// let registrations = Registrations::new(store, RegistrationKey::generate().unwrap());
+/// let mailer = MemoryMailer::new();
+/// let small = CourierLimits { capacity: NonZeroUsize::MIN, ..CourierLimits::default() };
+/// let courier = Courier::with_limits(Deliverer::new(registrations.clone(), mailer.clone()), small);
+///
+/// let permit = courier.reserve().unwrap();
+/// assert_eq!(courier.reserve().unwrap_err(), NoRoom::Full);
+/// registrations.resend(&jane, |_| true).await.unwrap();
+/// permit.hand_over(jane);
+/// assert_eq!(courier.shutdown(Duration::from_secs(30)).await.left, 0);
+/// assert_eq!(mailer.sent().len(), 1);
+/// # });
+/// ```
 pub struct Courier<S, M>(Arc<Inner<S, M>>);
 
 struct Inner<S, M> {
@@ -73,7 +104,8 @@ struct Inner<S, M> {
 /// What [`Courier::shutdown`] came to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Drained {
-    /// Mails that are still owed, in the store. Their users have to ask again.
+    /// Mails that this courier has not delivered: they are owed in the store, and their users have
+    /// to ask again. Those that were left earlier, since the store failed, are among them.
     pub left: usize,
 }
 

@@ -51,7 +51,7 @@ impl Default for DispatcherLimits {
 /// 1. It leases as many due mails as it can send at once, oldest first, and never more: none waits
 ///    here while its lease runs out.
 /// 2. It looks again at each [`Wake`], and at each poll interval.
-/// 3. A store that fails is asked again at the next interval.
+/// 3. A store that fails, or panics, is asked again at the next interval.
 pub struct Dispatcher<S, M> {
     deliverer: Deliverer<S, M>,
     limits: DispatcherLimits,
@@ -126,17 +126,19 @@ impl<S: Outbox, M: Mailer> Dispatcher<S, M> {
         while sends.join_next().await.is_some() {}
     }
 
+    /// Leases in a task of its own, so that a store that panics is not the end of all delivery.
     async fn lease(&self, limit: usize) -> Vec<DueMail> {
         let now = self.deliverer.now();
         let until = self.deliverer.lease_end(now);
-        let store = self.deliverer.registrations.store();
-        match store.lease_due(now, until, limit).await {
-            Ok(due) => due,
-            Err(error) => {
-                trace::error!(target: trace::DELIVERY, error = %error, "due mails could not be leased: will be tried again");
-                Vec::new()
-            }
-        }
+        let store = self.deliverer.registrations.store().clone();
+        let leasing = tokio::spawn(async move { store.lease_due(now, until, limit).await });
+        let failure = match leasing.await {
+            Ok(Ok(due)) => return due,
+            Ok(Err(error)) => error.to_string(),
+            Err(panic) => panic.to_string(),
+        };
+        trace::error!(target: trace::DELIVERY, error = %failure, "due mails could not be leased: will be tried again");
+        Vec::new()
     }
 }
 

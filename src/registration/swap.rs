@@ -26,6 +26,10 @@ pub enum SwapError<E: Error + 'static> {
 }
 
 /// What was decided about a registration.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "lives for one swap, and is never kept in numbers"
+)]
 pub(crate) enum Step<T> {
     /// Nothing changes.
     Keep(T),

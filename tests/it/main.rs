@@ -1,10 +1,13 @@
 //! One integration binary; its modules mirror `src/`.
 
+mod delivery;
 mod layers;
 mod nonce_vectors;
+mod registration;
 mod replay;
 mod resend;
 mod sqlite;
 mod support;
+mod users;
 mod vectors;
 mod verify;

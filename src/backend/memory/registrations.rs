@@ -62,6 +62,10 @@ impl MemoryRegistrations {
     }
 
     /// Enters a user unless there is one of that name, and tells whether it did.
+    #[expect(
+        clippy::must_use_candidate,
+        reason = "whoever fills a store need not mind what was there"
+    )]
     pub fn insert_if_absent(&self, user: &UserId, registration: Registration) -> bool {
         let mut table = self.table();
         let absent = !table.users.contains_key(user);

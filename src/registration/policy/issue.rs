@@ -7,6 +7,10 @@ use crate::registration::{CurrentCode, OwedMail, Registration, RegistrationStatu
 
 /// What [`reissue`] decided.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "lives for one swap, and is never kept in numbers"
+)]
 pub enum Reissue {
     /// The registration with the new code, to be swapped in.
     Issued(Registration),

@@ -379,16 +379,13 @@ impl World {
     fn check(&self, event: &Event, next: &Registration) {
         assert_eq!(next.version, self.user.version + 1);
         assert!(next.generation - self.user.generation <= 1);
-        if let (Some(old), Some(new)) = (&self.user.code, &next.code) {
-            if old.digest != new.digest {
-                assert!(matches!(event, Event::Resend));
-                assert!(new.issued_at - old.issued_at >= TimeDelta::seconds(60));
-                assert!(
-                    self.user
-                        .lease
-                        .is_none_or(|lease| lease.until <= at(self.now))
-                );
-            }
+        if let (Some(old), Some(new)) = (&self.user.code, &next.code)
+            && old.digest != new.digest
+        {
+            assert!(matches!(event, Event::Resend));
+            assert!(new.issued_at - old.issued_at >= TimeDelta::seconds(60));
+            let lease = self.user.lease;
+            assert!(lease.is_none_or(|lease| lease.until <= at(self.now)));
         }
         if let Some(owed) = &next.owed {
             let number = next.generation.to_be_bytes().to_vec();
