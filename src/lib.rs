@@ -3,6 +3,7 @@
 pub mod app;
 pub mod backend;
 pub mod clock;
+pub mod delivery;
 pub mod gate;
 pub mod headers;
 pub mod mail;

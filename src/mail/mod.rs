@@ -1,8 +1,21 @@
-//! The registration e-mail, and the port that sends it.
+//! The registration e-mail, its words, and the port that sends it.
+//!
+//! 1. A [`RegistrationEmail`] is what is to be said, to the address that the store holds.
+//! 2. A [`Template`] puts it into words; [`DefaultTemplate`] does so in English.
+//! 3. A [`Mailer`] hands it to whatever carries it, and says by its error whether another try may
+//!    succeed. Trying again is [`delivery`](crate::delivery)'s business.
 
-/// Skeleton: replaced by the real thing.
-#[derive(Debug)]
-pub struct RegistrationEmail;
+mod email;
+#[cfg(feature = "smtp")]
+mod lettre;
+mod template;
+
+pub use email::RegistrationEmail;
+#[cfg(feature = "smtp")]
+pub use lettre::{LettreConfigError, LettreError, LettreMailer, SMTP_TIMEOUT};
+pub use template::{
+    DefaultTemplate, InvalidProductName, MAX_PRODUCT_NAME, RenderedEmail, Template,
+};
 
 use std::{error::Error, future::Future, sync::Arc};
 

@@ -6,14 +6,25 @@
 //! front of it.
 
 pub mod code;
+pub mod key;
+pub mod policy;
 mod record;
+mod redeem;
+mod resend;
 mod store;
+pub(crate) mod swap;
 mod user;
 
+pub use code::{InvalidCode, NewCode, RegistrationCode};
+pub use key::{GeneratorFailed, InvalidKey, RegistrationKey};
+pub use policy::{Kept, Policy, PolicyBuilder, PolicyError, Redeem, Refusal, Reissue};
 pub use record::{
     Budgets, CurrentCode, Lease, OwedMail, Registration, RegistrationStatus, UserKind,
 };
+pub use redeem::RedeemOutcome;
+pub use resend::{Registrations, ResendOutcome};
 pub use store::{DueMail, Outbox, RegistrationStore};
+pub use swap::{MAX_SWAPS, SwapError};
 pub use user::{InvalidOrgId, InvalidUsername, OrgId, UserId, Username};
 
 /// The path under which the reference publishes the endpoint.
