@@ -6,9 +6,13 @@
 //!    succeed. Trying again is [`delivery`](crate::delivery)'s business.
 
 mod email;
+#[cfg(feature = "smtp")]
+mod lettre;
 mod template;
 
 pub use email::RegistrationEmail;
+#[cfg(feature = "smtp")]
+pub use lettre::{LettreConfigError, LettreError, LettreMailer, SMTP_TIMEOUT};
 pub use template::{
     DefaultTemplate, InvalidProductName, MAX_PRODUCT_NAME, RenderedEmail, Template,
 };

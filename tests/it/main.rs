@@ -2,6 +2,7 @@
 
 mod delivery;
 mod layers;
+mod mail;
 mod nonce_vectors;
 mod registration;
 mod replay;
@@ -11,3 +12,4 @@ mod support;
 mod users;
 mod vectors;
 mod verify;
+

@@ -1,0 +1,199 @@
+//! Mail through lettre: over SMTP, or into `.eml` files.
+
+use std::{fs, io, path::Path, time::Duration};
+
+use lettre::{
+    Address, AsyncFileTransport, AsyncSmtpTransport, AsyncTransport, Message, Tokio1Executor,
+    address::AddressError,
+    message::{
+        Mailbox, MultiPart,
+        header::{HeaderName, HeaderValue},
+    },
+    transport::{file, smtp},
+};
+
+use tokio::time::timeout;
+
+use super::{MailError, Mailer, RegistrationEmail, RenderedEmail, Template};
+
+/// How long it may take to hand a mail to an SMTP server, from connecting to its last answer.
+pub const SMTP_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// A [`Mailer`] over lettre: mails with a text and an HTML side, written by a [`Template`].
+///
+/// 1. Each try at one mail has the same `Message-ID`, made of the mail's
+///    [`message_id`](RegistrationEmail::message_id) and the sender's domain, and `Auto-Submitted: auto-generated` (RFC 3834), so that no vacation notice answers.
+/// 2. Addresses are parsed, and everything else that goes into a header is encoded: nothing in a
+///    name, an address or a subject begins another header. An address that lettre refuses is a
+///    permanent error.
+/// 3. What an SMTP server refuses with 5xx is permanent, unless it refuses the login, which is the
+///    operator's fault and not the mail's. Everything else may be tried again.
+/// 4. Each mail has an SMTP connection of its own. lettre's pool would take back the connection of
+///    a send that was dropped half-way, and give the server's late answer to the next mail.
+#[derive(Clone, Debug)]
+pub struct LettreMailer<T> {
+    from: Mailbox,
+    template: T,
+    carrier: Carrier,
+}
+
+#[derive(Clone, Debug)]
+enum Carrier {
+    Directory(AsyncFileTransport<Tokio1Executor>),
+    Smtp(AsyncSmtpTransport<Tokio1Executor>),
+}
+
+/// Why a [`LettreMailer`] could not be built.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum LettreConfigError {
+    /// The sender is no address.
+    #[error("{from:?} is no sender: use `noreply@example.com` or `Example <noreply@example.com>`")]
+    From {
+        /// What was given.
+        from: String,
+        /// What is wrong with it.
+        source: AddressError,
+    },
+    /// The directory is missing and could not be made.
+    #[error("the mailbox directory could not be made")]
+    Directory(#[source] io::Error),
+    /// The URL names no SMTP server. It is not repeated here, since it may hold a password.
+    #[error("no URL of an SMTP server, as in `smtps://user:password@smtp.example.com`")]
+    Url(#[source] smtp::Error),
+}
+
+/// Why a mail was not handed over.
+///
+/// Sources may repeat what the server said, and with it the address: take care where they go.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum LettreError {
+    /// The address is none that lettre sends to.
+    #[error("the address is none that mail can be sent to")]
+    Address(#[source] AddressError),
+    /// The mail could not be put together.
+    #[error("the mail could not be put together")]
+    Message(#[source] lettre::error::Error),
+    /// The file could not be written.
+    #[error("the mail could not be written to its file")]
+    File(#[source] file::Error),
+    /// The server could not be reached, or did not take the mail.
+    #[error("the SMTP server did not take the mail")]
+    Smtp(#[source] smtp::Error),
+    /// The server did not answer in time, so that nobody knows whether it took the mail.
+    #[error("the SMTP server did not answer within {SMTP_TIMEOUT:?}")]
+    TimedOut,
+}
+
+impl<T: Template> LettreMailer<T> {
+    /// Writes each mail to a file in `directory`, named by chance and ending in `.eml`. The
+    /// directory is made if it is missing.
+    ///
+    /// For development: the files hold codes in clear.
+    ///
+    /// # Errors
+    ///
+    /// If `from` is no address, or the directory can't be made.
+    pub fn file(
+        directory: impl AsRef<Path>,
+        from: &str,
+        template: T,
+    ) -> Result<Self, LettreConfigError> {
+        fs::create_dir_all(&directory).map_err(LettreConfigError::Directory)?;
+        Ok(Self {
+            from: sender(from)?,
+            template,
+            carrier: Carrier::Directory(AsyncFileTransport::new(directory)),
+        })
+    }
+
+    /// Sends mails over SMTP, giving each [`SMTP_TIMEOUT`] in all.
+    ///
+    /// `url` is `smtps://user:password@host:port` for TLS from the start (port 465 by default), or
+    /// `smtp://user:password@host:port?tls=required` for STARTTLS (587). `smtp://host:port`, without
+    /// `tls`, sends codes and passwords in clear: for a server on this machine. User and password
+    /// are percent-encoded. TLS is rustls, with the roots that browsers trust.
+    ///
+    /// # Errors
+    ///
+    /// If `from` is no address, or `url` no SMTP server's.
+    ///
+    /// # Panics
+    ///
+    /// Outside of a Tokio runtime; so does dropping the mailer there.
+    pub fn smtp(url: &str, from: &str, template: T) -> Result<Self, LettreConfigError> {
+        let transport = AsyncSmtpTransport::<Tokio1Executor>::from_url(url)
+            .map_err(LettreConfigError::Url)?
+            .timeout(Some(SMTP_TIMEOUT))
+            .pool_config(smtp::PoolConfig::new().max_size(0));
+        Ok(Self {
+            from: sender(from)?,
+            template,
+            carrier: Carrier::Smtp(transport.build()),
+        })
+    }
+
+    fn message(&self, mail: &RegistrationEmail) -> Result<Message, LettreError> {
+        let to: Address = mail.to.parse().map_err(LettreError::Address)?;
+        let RenderedEmail {
+            subject,
+            text,
+            html,
+        } = self.template.render(mail);
+        let id = format!("<{}@{}>", mail.message_id, self.from.email.domain());
+        let automatic = HeaderName::new_from_ascii_str("Auto-Submitted");
+        Message::builder()
+            .from(self.from.clone())
+            .to(to.into())
+            .subject(subject)
+            .message_id(Some(id))
+            .raw_header(HeaderValue::new(automatic, "auto-generated".to_owned()))
+            .multipart(MultiPart::alternative_plain_html(text, html))
+            .map_err(LettreError::Message)
+    }
+}
+
+fn sender(from: &str) -> Result<Mailbox, LettreConfigError> {
+    from.parse().map_err(|source| LettreConfigError::From {
+        from: from.to_owned(),
+        source,
+    })
+}
+
+impl<T: Template> Mailer for LettreMailer<T> {
+    type Error = LettreError;
+
+    async fn send(&self, mail: &RegistrationEmail) -> Result<(), LettreError> {
+        let message = self.message(mail)?;
+        match &self.carrier {
+            Carrier::Directory(files) => {
+                files.send(message).await.map_err(LettreError::File)?;
+            }
+            Carrier::Smtp(server) => {
+                // lettre's own time-out covers the connecting alone.
+                timeout(SMTP_TIMEOUT, server.send(message))
+                    .await
+                    .map_err(|_| LettreError::TimedOut)?
+                    .map_err(LettreError::Smtp)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl MailError for LettreError {
+    fn is_transient(&self) -> bool {
+        match self {
+            Self::Address(_) | Self::Message(_) => false,
+            Self::File(_) | Self::TimedOut => true,
+            Self::Smtp(error) => !error.is_permanent() || refuses_the_login(error),
+        }
+    }
+}
+
+/// Reply codes 530, 534, 535 and 538 of RFC 4954: about the login, not about the mail.
+fn refuses_the_login(error: &smtp::Error) -> bool {
+    let code = error.status().map(u16::from);
+    matches!(code, Some(530 | 534 | 535 | 538))
+}
