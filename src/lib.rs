@@ -1,6 +1,8 @@
 //! Tower layers that verify who calls an API, and the registration e-mail endpoint they guard.
 
 pub mod app;
+#[cfg(feature = "client")]
+pub mod client;
 pub mod clock;
 pub mod gate;
 pub mod headers;

@@ -1,1 +1,3 @@
 //! One integration binary; its modules mirror `src/`.
+
+mod signature_vectors;
