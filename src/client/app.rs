@@ -67,3 +67,32 @@ impl ClientApp {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_secret_that_no_header_carries_is_refused() {
+        let key = include_str!("../../tests/keys/test-only-ed25519.pem");
+        let key = SigningKey::from_pem(key).unwrap();
+        let app = |secret: String| {
+            let id = AppId::new("app").unwrap();
+            ClientApp::server_side(&id, &SecretString::from(secret), key.clone())
+        };
+        assert!(app("a".repeat(MAX_LONG_VALUE)).is_ok());
+        for bad in [
+            "a".repeat(MAX_LONG_VALUE + 1),
+            String::new(),
+            " a".into(),
+            "ä".into(),
+        ] {
+            assert_eq!(app(bad).unwrap_err(), InvalidAppSecret);
+        }
+        let shown = format!("{:?}", app("hidden".into()).unwrap());
+        assert!(
+            shown.contains("Sensitive") && !shown.contains("hidden"),
+            "{shown}"
+        );
+    }
+}

@@ -166,3 +166,89 @@ fn authority(uri: &Uri) -> &str {
 fn encoded(base64: String) -> HeaderValue {
     HeaderValue::try_from(base64).expect("base64 is visible ASCII")
 }
+
+#[cfg(test)]
+mod tests {
+    use http::Request;
+
+    use super::*;
+    use crate::app::AppId;
+
+    fn sign(request: http::request::Builder, body: &[u8]) -> Result<HeaderMap, RequestError> {
+        let signer = Signer {
+            app: ClientApp::client_side(&AppId::new("app").unwrap()),
+            names: HeaderNames::default(),
+            authority: None,
+            scheme: Scheme::HTTPS,
+        };
+        let (mut parts, ()) = request.body(()).unwrap().into_parts();
+        signer.sign(&mut parts, body, Uuid::nil(), DateTime::UNIX_EPOCH)?;
+        Ok(parts.headers)
+    }
+
+    #[track_caller]
+    fn header(headers: &HeaderMap, name: &str) -> String {
+        headers
+            .get(name)
+            .map_or(String::new(), |value| value.to_str().unwrap().to_owned())
+    }
+
+    #[test]
+    fn host_is_the_uris_authority_without_the_port_that_its_scheme_implies() {
+        for (uri, host) in [
+            ("https://a.example/", "a.example"),
+            ("https://a.example:443/", "a.example"),
+            ("https://a.example:80/", "a.example:80"),
+            ("http://a.example:80/", "a.example"),
+            ("http://[::1]:8080/", "[::1]:8080"),
+        ] {
+            let headers = sign(Request::put(uri), b"").unwrap();
+            assert_eq!(header(&headers, "host"), host);
+        }
+        let headers = sign(Request::put("https://a.example/").header("host", "b"), b"").unwrap();
+        assert_eq!(header(&headers, "host"), "b");
+        let http2 = Request::put("https://a.example/").version(Version::HTTP_2);
+        let headers = sign(http2.header("connection", "close"), b"").unwrap();
+        assert_eq!(header(&headers, "host"), "");
+        assert_eq!(header(&headers, "connection"), "");
+        let verdict = sign(Request::put("/"), b"");
+        assert!(matches!(verdict, Err(RequestError::NoAuthority)));
+    }
+
+    #[test]
+    fn the_length_is_stated_where_the_body_or_the_method_asks_for_it() {
+        for (method, body, length) in [
+            ("PUT", &b"12"[..], "2"),
+            ("PUT", b"", "0"),
+            ("GET", b"", ""),
+            ("GET", b"1", "1"),
+        ] {
+            let request = Request::builder()
+                .method(method)
+                .uri("https://a.example/")
+                .header("content-length", "99")
+                .header("transfer-encoding", "chunked");
+            let headers = sign(request, body).unwrap();
+            assert_eq!(header(&headers, "content-length"), length);
+            assert_eq!(header(&headers, "transfer-encoding"), "");
+        }
+    }
+
+    #[test]
+    fn credentials_that_the_request_had_are_replaced() {
+        let request = Request::put("https://a.example/")
+            .header("x-dfns-nonce", "old")
+            .header("x-dfns-nonce", "older")
+            .header("x-dfns-appid", "other")
+            .header("x-dfns-appsecret", "secret")
+            .header("x-dfns-apisignature", "signature")
+            .header("x-dfns-useraction", "token");
+        let headers = sign(request, b"").unwrap();
+        assert_eq!(header(&headers, "x-dfns-appid"), "app");
+        assert_eq!(headers.get_all("x-dfns-nonce").iter().count(), 1);
+        assert_ne!(header(&headers, "x-dfns-nonce"), "old");
+        assert!(!headers.contains_key("x-dfns-appsecret"));
+        assert!(!headers.contains_key("x-dfns-apisignature"));
+        assert_eq!(header(&headers, "x-dfns-useraction"), "token");
+    }
+}

@@ -235,3 +235,195 @@ where
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::{convert::Infallible, io, sync::Mutex, time::Duration};
+
+    use chrono::DateTime;
+    use http::{HeaderMap, StatusCode, Version, header::HOST};
+    use http_body_util::Channel;
+    use hyper::body::Incoming;
+    use hyper_util::{
+        client::legacy::Client,
+        rt::{TokioExecutor, TokioIo},
+        server::conn::auto,
+        service::TowerToHyperService,
+    };
+    use tokio::net::TcpListener;
+    use tower::{ServiceBuilder, ServiceExt, service_fn};
+
+    use super::*;
+    use crate::{
+        app::{AppId, Application},
+        clock::ManualClock,
+        nonce::Nonce,
+        rejection::RejectionKind,
+        secret::SecretString,
+        signature::{CheckedBody, SignatureCheck, SigningKey, TransportProfile},
+        verified::{Verified, VerifiedApp},
+    };
+
+    const KEYS: [&str; 3] = [
+        include_str!("../../tests/keys/test-only-rsa-2048.pem"),
+        include_str!("../../tests/keys/test-only-p256.pem"),
+        include_str!("../../tests/keys/test-only-ed25519.pem"),
+    ];
+
+    fn layer(key: &str) -> SignRequestLayer {
+        let key = SigningKey::from_pem(key).unwrap();
+        let secret = SecretString::from("secret");
+        let id = AppId::new("app").unwrap();
+        SignRequestLayer::new(ClientApp::server_side(&id, &secret, key).unwrap())
+    }
+
+    /// Serves one connection with a check of the signature that knows no profile but "as received";
+    /// answers with the headers that came in.
+    async fn serve(listener: TcpListener, key: &str) {
+        let key = SigningKey::from_pem(key).unwrap();
+        let app = Application::server_side(
+            AppId::new("app").unwrap(),
+            vec![],
+            vec![key.verifying_key().clone()],
+        );
+        let app = VerifiedApp(Arc::new(app));
+        let check = SignatureCheck::builder().profiles([TransportProfile::RECEIVED]);
+        let inner = service_fn(async |request: Request<CheckedBody<Incoming>>| {
+            let mut response = Response::new(Full::<Bytes>::default());
+            *response.headers_mut() = request.headers().clone();
+            response.headers_mut().remove("content-length");
+            Ok::<_, Infallible>(response)
+        });
+        let service = ServiceBuilder::new()
+            .map_request(move |mut request: Request<Incoming>| {
+                Verified::of_mut(request.extensions_mut()).app = Some(app.clone());
+                request
+            })
+            .layer(check.layer().unwrap())
+            .service(inner);
+        let (stream, _) = listener.accept().await.unwrap();
+        let _ = auto::Builder::new(TokioExecutor::new())
+            .serve_connection(TokioIo::new(stream), TowerToHyperService::new(service))
+            .await;
+    }
+
+    async fn call(version: Version, key: &'static str, body: &'static str) -> HeaderMap {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let server = tokio::spawn(serve(listener, key));
+        let client = Client::builder(TokioExecutor::new())
+            .http2_only(version == Version::HTTP_2)
+            .build_http::<Full<Bytes>>();
+        let request = Request::put(format!("http://{address}/path?a=%20b"))
+            .version(version)
+            .header("content-type", "application/json")
+            .header("x-dfns-useraction", "token")
+            .body(Full::<Bytes>::from(body))
+            .unwrap();
+        let response = layer(key).layer(client).oneshot(request).await.unwrap();
+        assert_eq!(response.status(), StatusCode::OK, "{version:?}");
+        server.abort();
+        response.into_parts().0.headers
+    }
+
+    #[tokio::test]
+    async fn what_is_signed_is_what_hyper_sends_over_both_versions() {
+        for key in KEYS {
+            for body in ["", r#"{"username":"jane@example.co"}"#] {
+                let headers = call(Version::HTTP_11, key, body).await;
+                assert!(headers.contains_key(HOST));
+                let headers = call(Version::HTTP_2, key, body).await;
+                assert!(!headers.contains_key(HOST));
+            }
+        }
+    }
+
+    type Sent = Arc<Mutex<Vec<Request<Full<Bytes>>>>>;
+
+    fn recorder(
+        sent: &Sent,
+    ) -> impl Service<Request<Full<Bytes>>, Response = Response<()>, Error = io::Error, Future: Send>
+    + Clone
+    + Send
+    + 'static {
+        let sent = Arc::clone(sent);
+        service_fn(move |request| {
+            sent.lock().unwrap().push(request);
+            std::future::ready(Ok(Response::new(())))
+        })
+    }
+
+    fn request() -> Request<Full<Bytes>> {
+        Request::put("https://api.example.com/path")
+            .body(Full::from("{}"))
+            .unwrap()
+    }
+
+    #[tokio::test]
+    async fn each_request_has_a_nonce_of_its_own_and_secrets_are_marked() {
+        let sent = Sent::default();
+        let clock = ManualClock::at(DateTime::UNIX_EPOCH);
+        let client = layer(KEYS[2]).clock(clock).layer(recorder(&sent));
+        for _ in 0..2 {
+            client.clone().oneshot(request()).await.unwrap();
+        }
+        let sent = sent.lock().unwrap();
+        let nonce = |request: &Request<_>| {
+            Nonce::decode(request.headers()["x-dfns-nonce"].to_str().unwrap()).unwrap()
+        };
+        assert_ne!(nonce(&sent[0]).id(), nonce(&sent[1]).id());
+        assert_eq!(nonce(&sent[0]).datetime(), DateTime::UNIX_EPOCH);
+        for (name, is_sensitive) in [
+            ("x-dfns-appsecret", true),
+            ("x-dfns-apisignature", true),
+            ("x-dfns-appid", false),
+        ] {
+            assert_eq!(sent[0].headers()[name].is_sensitive(), is_sensitive);
+        }
+    }
+
+    #[tokio::test]
+    async fn the_layer_works_over_services_that_have_to_be_readied() {
+        let sent = Sent::default();
+        let mut client = ServiceBuilder::new()
+            .layer(layer(KEYS[2]))
+            .buffer(1)
+            .concurrency_limit(1)
+            .timeout(Duration::from_secs(1))
+            .service(recorder(&sent));
+        for count in 1..=2 {
+            client.ready().await.unwrap().call(request()).await.unwrap();
+            assert_eq!(sent.lock().unwrap().len(), count);
+        }
+    }
+
+    #[tokio::test]
+    async fn nothing_is_sent_when_the_body_breaks_its_limits() {
+        let sent = Sent::default();
+        let client = |max_bytes| {
+            let limits = BodyLimits::new(max_bytes, Duration::from_secs(1)).unwrap();
+            layer(KEYS[2]).body_limits(limits).layer(recorder(&sent))
+        };
+        let refused = |verdict: Result<Response<()>, ClientError>| match verdict {
+            Err(ClientError::Body(rejection)) => rejection.kind(),
+            other => panic!("{other:?}"),
+        };
+        let verdict = client(1).oneshot(request()).await;
+        assert_eq!(refused(verdict), RejectionKind::BodyTooLarge);
+        let (sender, body) = Channel::<Bytes, io::Error>::new(1);
+        sender.abort(io::Error::other("broken"));
+        let verdict = client(2).oneshot(request().map(|_| body)).await;
+        assert_eq!(refused(verdict), RejectionKind::BodyInvalid);
+        assert!(sent.lock().unwrap().is_empty());
+        assert!(client(2).oneshot(request()).await.is_ok());
+    }
+
+    #[tokio::test]
+    async fn the_transports_errors_are_told_apart() {
+        let broken = service_fn(async |_: Request<Full<Bytes>>| {
+            Err::<Response<()>, _>(io::Error::other("refused"))
+        });
+        let verdict = layer(KEYS[2]).layer(broken).oneshot(request()).await;
+        assert!(matches!(verdict, Err(ClientError::Transport(error)) if error.is::<io::Error>()));
+    }
+}

@@ -62,17 +62,21 @@ impl Wire {
                 HeaderValue::from_str(value).unwrap(),
             );
         }
+        let names = HeaderNames::default();
+        let method = Method::from_bytes(self.method.as_bytes()).unwrap();
+        let body = BASE64_URL_SAFE_NO_PAD.decode(&self.body_base64url).unwrap();
         let request = CanonicalRequest::of(RequestParts {
-            method: &Method::from_bytes(self.method.as_bytes()).unwrap(),
+            method: &method,
             scheme: &self.scheme,
             authority: &self.authority,
             path_and_query: &self.path,
             host: &self.authority,
             headers: &headers,
-            names: &HeaderNames::default(),
-            body: &BASE64_URL_SAFE_NO_PAD.decode(&self.body_base64url).unwrap(),
-        });
-        then(&request.unwrap())
+            names: &names,
+            body: &body,
+        })
+        .unwrap();
+        then(&request)
     }
 
     /// The request that a canonical text was made of.
