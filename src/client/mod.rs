@@ -40,11 +40,11 @@
 //! let client = SignRequestLayer::new(app).layer(transport);
 //!
 //! let request = Request::put("https://api.example.com/auth/registration/code")
-//!     .body(Full::from("{}"))?;
+//!     .body(Full::<Bytes>::from("{}"))?;
 //! assert!(client.clone().oneshot(request).await.is_ok());
 //!
 //! // Neither Host nor an authority in the URI: nobody could say what the server will see.
-//! let request = Request::put("/auth/registration/code").body(Full::from("{}"))?;
+//! let request = Request::put("/auth/registration/code").body(Full::<Bytes>::from("{}"))?;
 //! assert!(matches!(client.oneshot(request).await, Err(ClientError::Request(_))));
 //! # Ok(())
 //! # }

@@ -392,7 +392,8 @@ mod tests {
             .timeout(Duration::from_secs(1))
             .service(recorder(&sent));
         for count in 1..=2 {
-            client.ready().await.unwrap().call(request()).await.unwrap();
+            let ready = ServiceExt::<Request<Full<Bytes>>>::ready(&mut client).await;
+            ready.unwrap().call(request()).await.unwrap();
             assert_eq!(sent.lock().unwrap().len(), count);
         }
     }

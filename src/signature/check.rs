@@ -4,9 +4,9 @@
 //!    together wrongly, and the request is refused with 500.
 //! 2. A client-side application passes, its body unread; a signature that it sends is ignored.
 //! 3. A server-side application's signature header has to be there and decode before the body is
-//!    read. Then the body is read within its [`BodyLimits`].
+//!    read. Then the body is read within its [`BodyLimits`](super::BodyLimits).
 //! 4. The signature has to verify under one of the application's keys and one of the
-//!    [`TransportProfile`]s, tried in order.
+//!    [`TransportProfile`](super::TransportProfile)s, tried in order.
 //!
 //! ```
 //! use tower_registration::signature::{ApiSignatureLayer, SignatureConfigError, TransportProfile};
@@ -29,32 +29,24 @@ use std::{
     task::{Context, Poll, ready},
 };
 
-use http::{
-    Request, Uri,
-    header::HOST,
-    request::Parts,
-    uri::{Authority, Scheme},
-};
+use http::{Request, Uri, header::HOST, request::Parts, uri::Authority};
 use http_body::Body;
 use pin_project::pin_project;
 
 use super::{
-    body::{BodyLimits, Buffering, CheckedBody, collect},
+    body::{Buffering, CheckedBody, collect},
     canonical::{CanonicalRequest, RequestParts},
-    profile::{MAX_PROFILES, TransportProfile},
+    settings::{Settings, SignatureCheckBuilder},
     verify::{ApiSignature, MAX_KEYS, verify},
 };
 use crate::{
     app::{AppKind, Application},
     gate::{Check, GateLayer},
-    headers::{Credential, HeaderNames},
+    headers::Credential,
     rejection::{Rejection, RejectionKind},
     trace,
     verified::{Verified, VerifiedSignature},
 };
-
-/// The scheme under which clients reach the service, unless set otherwise.
-pub const DEFAULT_SCHEME: &str = "https";
 
 /// A layer that lets pass what [`SignatureCheck`] lets pass.
 pub type ApiSignatureLayer = GateLayer<SignatureCheck>;
@@ -70,130 +62,16 @@ impl ApiSignatureLayer {
 #[derive(Clone, Debug)]
 pub struct SignatureCheck(Arc<Settings>);
 
-#[derive(Debug)]
-struct Settings {
-    names: HeaderNames,
-    authority: Option<Authority>,
-    scheme: Scheme,
-    profiles: Vec<TransportProfile>,
-    limits: BodyLimits,
-}
-
-/// Settings of a [`SignatureCheck`].
-#[derive(Clone, Debug)]
-#[must_use]
-pub struct SignatureCheckBuilder {
-    names: HeaderNames,
-    authority: Option<String>,
-    scheme: String,
-    profiles: Vec<TransportProfile>,
-    limits: BodyLimits,
-}
-
-/// Settings under which no signature could be checked.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum SignatureConfigError {
-    /// The authority is none.
-    #[error("{0:?} is no authority: use host and port alone, as in \"api.example.com\"")]
-    Authority(String),
-    /// The scheme is none.
-    #[error("{0:?} is no scheme: use \"https\"")]
-    Scheme(String),
-    /// No profile: nothing would ever verify.
-    #[error("no transport profile is set: leave the default, or set at least one")]
-    NoProfiles,
-    /// More than [`MAX_PROFILES`] profiles.
-    #[error("{0} transport profiles are set: use at most {MAX_PROFILES}")]
-    TooManyProfiles(usize),
-}
-
 impl SignatureCheck {
+    pub(super) fn new(settings: Settings) -> Self {
+        Self(Arc::new(settings))
+    }
+
     /// A builder with the default settings: `x-dfns-` headers, the authority of the request, scheme
-    /// `https`, the profiles of [`TransportProfile::DEFAULT`], the default [`BodyLimits`].
+    /// `https`, the profiles of [`TransportProfile::DEFAULT`](super::TransportProfile::DEFAULT), the
+    /// default [`BodyLimits`](super::BodyLimits).
     pub fn builder() -> SignatureCheckBuilder {
-        SignatureCheckBuilder {
-            names: HeaderNames::default(),
-            authority: None,
-            scheme: DEFAULT_SCHEME.to_owned(),
-            profiles: TransportProfile::DEFAULT.to_vec(),
-            limits: BodyLimits::default(),
-        }
-    }
-}
-
-impl SignatureCheckBuilder {
-    /// The names of the credential headers.
-    pub fn header_names(self, names: HeaderNames) -> Self {
-        Self { names, ..self }
-    }
-
-    /// The authority under which clients reach the service, such as `api.example.com`. Without it,
-    /// the `Host` header's value counts, and where there is none, the URI's authority: set it where
-    /// a proxy rewrites `Host`.
-    pub fn authority(self, authority: impl Into<String>) -> Self {
-        Self {
-            authority: Some(authority.into()),
-            ..self
-        }
-    }
-
-    /// The scheme under which clients reach the service. [`DEFAULT_SCHEME`] unless set.
-    pub fn scheme(self, scheme: impl Into<String>) -> Self {
-        Self {
-            scheme: scheme.into(),
-            ..self
-        }
-    }
-
-    /// The transport profiles in the order in which they are tried, 1 to [`MAX_PROFILES`].
-    pub fn profiles(self, profiles: impl IntoIterator<Item = TransportProfile>) -> Self {
-        Self {
-            profiles: profiles.into_iter().collect(),
-            ..self
-        }
-    }
-
-    /// How long a body may be, and how long it may take.
-    pub fn body_limits(self, limits: BodyLimits) -> Self {
-        Self { limits, ..self }
-    }
-
-    /// The check.
-    ///
-    /// # Errors
-    ///
-    /// If the authority or scheme is none, or the profiles are none or too many.
-    pub fn build(self) -> Result<SignatureCheck, SignatureConfigError> {
-        let authority = match self.authority {
-            None => None,
-            Some(text) => Some(
-                Authority::try_from(text.as_str())
-                    .map_err(|_| SignatureConfigError::Authority(text))?,
-            ),
-        };
-        let scheme = Scheme::try_from(self.scheme.as_str())
-            .map_err(|_| SignatureConfigError::Scheme(self.scheme))?;
-        match self.profiles.len() {
-            1..=MAX_PROFILES => {}
-            0 => return Err(SignatureConfigError::NoProfiles),
-            more => return Err(SignatureConfigError::TooManyProfiles(more)),
-        }
-        Ok(SignatureCheck(Arc::new(Settings {
-            names: self.names,
-            authority,
-            scheme,
-            profiles: self.profiles,
-            limits: self.limits,
-        })))
-    }
-
-    /// The check as a layer.
-    ///
-    /// # Errors
-    ///
-    /// Those of [`build`](Self::build).
-    pub fn layer(self) -> Result<ApiSignatureLayer, SignatureConfigError> {
-        self.build().map(GateLayer::from_check)
+        SignatureCheckBuilder::default()
     }
 }
 
@@ -381,7 +259,8 @@ mod tests {
     use crate::{
         app::{AppId, AppSecretHash},
         gate::GateBody,
-        signature::SigningKey,
+        headers::HeaderNames,
+        signature::{BodyLimits, SigningKey, TransportProfile},
         verified::VerifiedApp,
     };
 
@@ -464,14 +343,12 @@ mod tests {
             .oneshot(request)
             .await
             .unwrap();
-        match response.extensions().get::<Rejection>() {
-            Some(rejection) => Err(rejection.kind()),
-            None => {
-                let (mut parts, _) = response.into_parts();
-                let seen = parts.extensions.remove::<Arc<Seen>>().unwrap();
-                Ok(Arc::try_unwrap(seen).unwrap())
-            }
+        if let Some(rejection) = response.extensions().get::<Rejection>() {
+            return Err(rejection.kind());
         }
+        let (mut parts, _) = response.into_parts();
+        let seen = parts.extensions.remove::<Arc<Seen>>().unwrap();
+        Ok(Arc::try_unwrap(seen).unwrap())
     }
 
     fn builder() -> SignatureCheckBuilder {
@@ -500,7 +377,7 @@ mod tests {
         let changes: [(&str, Change); 5] = [
             ("body", |request| *request.body_mut() = Full::from("{}")),
             ("path", |request| {
-                *request.uri_mut() = "/other".parse().unwrap()
+                *request.uri_mut() = "/other".parse().unwrap();
             }),
             ("method", |request| *request.method_mut() = Method::POST),
             ("host", |request| {
@@ -651,28 +528,6 @@ mod tests {
             let response = service.ready().await.unwrap().call(request).await.unwrap();
             assert_eq!(response.status(), StatusCode::OK);
         }
-    }
-
-    #[test]
-    fn settings_under_which_nothing_could_verify_are_refused() {
-        let error = |builder: SignatureCheckBuilder| builder.build().unwrap_err();
-        let profiles = |count| builder().profiles(vec![TransportProfile::NODE; count]);
-        assert_eq!(error(profiles(0)), SignatureConfigError::NoProfiles);
-        assert!(profiles(MAX_PROFILES).build().is_ok());
-        assert_eq!(
-            error(profiles(MAX_PROFILES + 1)),
-            SignatureConfigError::TooManyProfiles(MAX_PROFILES + 1)
-        );
-        for bad in ["", "https://api.example.com", "api.example.com/path", "a b"] {
-            assert_eq!(
-                error(builder().authority(bad)),
-                SignatureConfigError::Authority(bad.into())
-            );
-        }
-        assert_eq!(
-            error(builder().scheme("ht tp")),
-            SignatureConfigError::Scheme("ht tp".into())
-        );
     }
 
     #[test]
