@@ -2,6 +2,8 @@
 
 pub mod app;
 pub mod backend;
+#[cfg(feature = "client")]
+pub mod client;
 pub mod clock;
 pub mod delivery;
 pub mod gate;

@@ -250,7 +250,7 @@ mod tests {
         let asked = Arc::new(Counting::default());
         let apps = CachedApps::with_clock(
             Arc::clone(&asked),
-            Duration::from_secs(60),
+            Duration::from_mins(1),
             NonZeroUsize::new(capacity).unwrap(),
             Arc::new(clock.clone()),
         );

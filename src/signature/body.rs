@@ -309,3 +309,181 @@ impl<B: Body<Data = Bytes>> Body for CheckedBody<B> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::{convert::Infallible, io, iter};
+
+    use futures_util::stream;
+    use http::HeaderValue;
+    use http_body_util::{BodyExt, Channel, Empty, Full, Limited, StreamBody};
+    use tokio::time::{Instant, advance};
+
+    use super::*;
+
+    const LIMIT: usize = 10;
+
+    fn limits() -> BodyLimits {
+        BodyLimits::new(LIMIT, DEFAULT_BODY_TIMEOUT).unwrap()
+    }
+
+    fn chunks(
+        chunks: impl IntoIterator<Item = &'static [u8]>,
+    ) -> impl Body<Data = Bytes, Error = Infallible> {
+        StreamBody::new(stream::iter(
+            chunks
+                .into_iter()
+                .map(|chunk| Ok(Frame::data(Bytes::from_static(chunk))))
+                .collect::<Vec<_>>(),
+        ))
+    }
+
+    async fn read<B>(body: B) -> Result<Bytes, RejectionKind>
+    where
+        B: Body<Error: Into<BoxError>>,
+    {
+        collect(body, &HeaderMap::new(), limits())
+            .await
+            .map_err(|rejection| rejection.kind())
+    }
+
+    #[tokio::test]
+    async fn a_body_is_read_up_to_the_limit_and_refused_past_it() {
+        let too_large = Err(RejectionKind::BodyTooLarge);
+        assert_eq!(
+            read(Full::<Bytes>::from(vec![1; LIMIT])).await.unwrap(),
+            [1; LIMIT][..]
+        );
+        assert_eq!(
+            read(Full::<Bytes>::from(vec![1; LIMIT + 1])).await,
+            too_large
+        );
+        assert_eq!(
+            read(chunks([&b"12345"[..], b"67890"])).await.unwrap(),
+            "1234567890"
+        );
+        assert_eq!(
+            read(chunks([&b"12345"[..], b"67890", b"1"])).await,
+            too_large
+        );
+        assert_eq!(
+            read(chunks([&b""[..], b"1", b"", b"2", b"3"]))
+                .await
+                .unwrap(),
+            "123"
+        );
+        assert_eq!(read(Empty::<Bytes>::new()).await.unwrap(), "");
+    }
+
+    #[tokio::test]
+    async fn an_announced_length_over_the_limit_is_refused_before_reading() {
+        let unread = || {
+            StreamBody::new(stream::iter(iter::from_fn(
+                || -> Option<Result<Frame<Bytes>, Infallible>> { panic!("the body was read") },
+            )))
+        };
+        for (length, expected) in [
+            ("11", Some(RejectionKind::BodyTooLarge)),
+            ("18446744073709551616", Some(RejectionKind::BodyTooLarge)),
+            ("10", None),
+            ("ten", None),
+        ] {
+            let mut headers = HeaderMap::new();
+            headers.insert(CONTENT_LENGTH, HeaderValue::from_static(length));
+            let verdict = match expected {
+                Some(_) => collect(unread(), &headers, limits()).await,
+                None => collect(Full::<Bytes>::from("0123456789"), &headers, limits()).await,
+            };
+            assert_eq!(verdict.err().map(|rejection| rejection.kind()), expected);
+        }
+    }
+
+    #[tokio::test]
+    async fn one_frame_is_taken_without_a_copy() {
+        let bytes = Bytes::from(vec![1; LIMIT]);
+        let start = bytes.as_ptr();
+        assert_eq!(read(Full::new(bytes)).await.unwrap().as_ptr(), start);
+        let bytes = Bytes::from(vec![1; LIMIT]);
+        let start = bytes.as_ptr();
+        let whole = CheckedBody::<Full<Bytes>>::Whole(Some(bytes));
+        assert_eq!(read(whole).await.unwrap().as_ptr(), start);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_body_has_until_its_time_is_up() {
+        for (late, expected) in [
+            (Duration::from_millis(1), Err(RejectionKind::BodyTimeout)),
+            (Duration::ZERO, Ok("12".into())),
+        ] {
+            let (mut sender, body) = Channel::<Bytes, Infallible>::new(1);
+            let reading = tokio::spawn(read(body));
+            sender.send_data(Bytes::from_static(b"1")).await.unwrap();
+            tokio::task::yield_now().await;
+            advance(Duration::from_millis(9_999)).await;
+            sender.send_data(Bytes::from_static(b"2")).await.unwrap();
+            tokio::task::yield_now().await;
+            if late.is_zero() {
+                drop(sender);
+            } else {
+                advance(late).await;
+            }
+            assert_eq!(reading.await.unwrap(), expected);
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_body_that_never_ends_though_it_is_never_waited_for_is_refused_in_time() {
+        let endless = StreamBody::new(stream::iter(iter::repeat_with(|| {
+            Ok::<_, Infallible>(Frame::data(Bytes::new()))
+        })));
+        let reading = tokio::spawn(read(endless));
+        // This task has its turns beside it, or the loop would not come to its end.
+        let start = Instant::now();
+        while !reading.is_finished() && start.elapsed() < DEFAULT_BODY_TIMEOUT * 2 {
+            tokio::task::yield_now().await;
+            advance(Duration::from_secs(1)).await;
+        }
+        assert!(reading.is_finished());
+        assert_eq!(reading.await.unwrap(), Err(RejectionKind::BodyTimeout));
+    }
+
+    #[tokio::test]
+    async fn a_body_that_breaks_off_is_invalid_unless_it_met_a_limit_farther_out() {
+        let broken = StreamBody::new(stream::iter([
+            Ok(Frame::data(Bytes::from_static(b"1"))),
+            Err(io::Error::other("connection reset")),
+        ]));
+        assert_eq!(read(broken).await, Err(RejectionKind::BodyInvalid));
+        let limited = Limited::new(chunks([&b"1"[..], b"23"]), 2);
+        assert_eq!(read(limited).await, Err(RejectionKind::BodyTooLarge));
+    }
+
+    #[test]
+    fn limits_of_zero_are_refused() {
+        let second = Duration::from_secs(1);
+        assert!(BodyLimits::new(1, Duration::from_nanos(1)).is_ok());
+        assert_eq!(BodyLimits::new(0, second), Err(InvalidBodyLimits));
+        assert_eq!(BodyLimits::new(1, Duration::ZERO), Err(InvalidBodyLimits));
+    }
+
+    #[tokio::test]
+    async fn a_checked_body_yields_its_bytes_once_and_knows_its_length() {
+        for (bytes, length) in [("", 0), ("abc", 3)] {
+            let mut whole = CheckedBody::<Full<Bytes>>::Whole(Some(Bytes::from(bytes)));
+            assert_eq!(whole.size_hint().exact(), Some(length));
+            assert_eq!(whole.is_end_stream(), length == 0);
+            assert_eq!(whole.whole().unwrap(), bytes);
+            let frame = whole
+                .frame()
+                .await
+                .map(|frame| frame.unwrap().into_data().unwrap());
+            assert_eq!(frame.unwrap_or_default(), bytes);
+            assert!(whole.is_end_stream());
+            assert!(whole.frame().await.is_none());
+        }
+        let unread = CheckedBody::Unread(Full::<Bytes>::from("abc"));
+        assert_eq!(unread.whole(), None);
+        assert_eq!(unread.size_hint().exact(), Some(3));
+        assert_eq!(unread.collect().await.unwrap().to_bytes(), "abc");
+    }
+}

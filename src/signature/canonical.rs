@@ -54,7 +54,7 @@ const CREDENTIALS: [Credential; 4] = [
 const COVERED: usize = STANDARD.len() + CREDENTIALS.len();
 const HOST_POSITION: usize = 6;
 
-/// What member names, quotes, colons and commas take up, generously, and some room for escapes.
+/// What fixed member names, quotes, colons, commas and the method take up, with room for escapes.
 const SKELETON: usize = 512;
 
 #[derive(Clone, Copy)]
@@ -152,27 +152,11 @@ impl<'a> CanonicalRequest<'a> {
     #[must_use]
     pub fn json(&self, profile: &TransportProfile) -> String {
         let values = self.signed_values(profile);
-        let RequestParts {
-            method,
-            scheme,
-            authority,
-            path_and_query,
-            names,
-            body,
-            ..
-        } = self.parts;
-        let size: usize = values.iter().map(|value| value.len()).sum::<usize>()
-            + authority.len()
-            + body.len().div_ceil(3) * 4
-            + path_and_query.len()
-            + scheme.len();
-        let mut json = String::with_capacity(
-            SKELETON + 4 * names.get(Credential::Nonce).as_str().len() + size,
-        );
+        let mut json = String::with_capacity(self.estimated_length(&values));
         let header_names = STANDARD
             .iter()
             .map(|(name, _)| name)
-            .chain(CREDENTIALS.map(|credential| names.get(credential)));
+            .chain(CREDENTIALS.map(|credential| self.parts.names.get(credential)));
         let mut opening = "{\"h-";
         for (name, value) in header_names.zip(values) {
             json.push_str(opening);
@@ -182,16 +166,17 @@ impl<'a> CanonicalRequest<'a> {
             opening = "\",\"h-";
         }
         json.push_str("\",\"r-authority\":\"");
-        escape(authority, &mut json);
+        escape(self.parts.authority, &mut json);
         json.push_str("\",\"r-body\":\"");
-        BASE64_URL_SAFE_NO_PAD.encode_string(body, &mut json);
+        BASE64_URL_SAFE_NO_PAD.encode_string(self.parts.body, &mut json);
         json.push_str("\",\"r-method\":\"");
         // A method's characters need no escapes.
-        json.extend(method.as_str().chars().map(|c| c.to_ascii_lowercase()));
+        let method = self.parts.method.as_str().chars();
+        json.extend(method.map(|letter| letter.to_ascii_lowercase()));
         json.push_str("\",\"r-path\":\"");
-        escape(path_and_query, &mut json);
+        escape(self.parts.path_and_query, &mut json);
         json.push_str("\",\"r-scheme\":\"");
-        escape(scheme, &mut json);
+        escape(self.parts.scheme, &mut json);
         json.push_str("\"}");
         json
     }
@@ -210,6 +195,16 @@ impl<'a> CanonicalRequest<'a> {
         text.push('.');
         BASE64_URL_SAFE_NO_PAD.encode_string(json, &mut text);
         SigningInput(text)
+    }
+
+    /// The length of the JSON, escapes aside, so that its buffer grows at most once.
+    fn estimated_length(&self, values: &[&str; COVERED]) -> usize {
+        let parts = &self.parts;
+        let values: usize = values.iter().map(|value| value.len()).sum();
+        let body = parts.body.len().div_ceil(3) * 4;
+        let names = CREDENTIALS.len() * parts.names.get(Credential::UserAction).as_str().len();
+        let request = parts.authority.len() + parts.path_and_query.len() + parts.scheme.len();
+        SKELETON + names + values + body + request
     }
 
     /// Whether two profiles come to the same text for this request.
@@ -290,11 +285,12 @@ fn read<'a>(
 /// Appends `text` as `JSON.stringify` writes the inside of a string: quote, backslash and control
 /// characters are escaped, with the short forms where JSON has them and lower-case hex elsewhere.
 fn escape(text: &str, json: &mut String) {
-    // Without an early exit this loop is vectorized, and nearly every value passes it.
-    let plain = text.bytes().fold(true, |plain, byte| {
-        plain & (byte >= b' ') & (byte != b'"') & (byte != b'\\')
-    });
-    if plain {
+    // Counting has no early exit, so that it is vectorized; nearly every value needs none.
+    let escapes = text
+        .bytes()
+        .filter(|byte| *byte < b' ' || matches!(byte, b'"' | b'\\'))
+        .count();
+    if escapes == 0 {
         json.push_str(text);
         return;
     }
@@ -315,6 +311,252 @@ fn escape(text: &str, json: &mut String) {
                 );
             }
             _ => json.push(character),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use http::HeaderValue;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const ALGORITHMS: [SigningAlgorithm; 3] = [
+        SigningAlgorithm::Rs256,
+        SigningAlgorithm::Es256,
+        SigningAlgorithm::EdDsa,
+    ];
+
+    /// The members' names with the default prefix, in the protocol's order.
+    const MEMBERS: [&str; 17] = [
+        "h-accept",
+        "h-accept-encoding",
+        "h-authorization",
+        "h-connection",
+        "h-content-length",
+        "h-content-type",
+        "h-host",
+        "h-user-agent",
+        "h-x-dfns-appid",
+        "h-x-dfns-appsecret",
+        "h-x-dfns-nonce",
+        "h-x-dfns-useraction",
+        "r-authority",
+        "r-body",
+        "r-method",
+        "r-path",
+        "r-scheme",
+    ];
+
+    fn headers(values: &[(&str, &[u8])]) -> HeaderMap {
+        let mut headers = HeaderMap::new();
+        for (name, value) in values {
+            headers.append(
+                HeaderName::try_from(*name).unwrap(),
+                HeaderValue::from_bytes(value).unwrap(),
+            );
+        }
+        headers
+    }
+
+    fn json_of(headers: &HeaderMap, names: &HeaderNames) -> Result<String, CanonicalError> {
+        let parts = RequestParts {
+            method: &Method::PUT,
+            scheme: "https",
+            authority: "authority",
+            path_and_query: "/path?query",
+            host: "fallback",
+            headers,
+            names,
+            body: b"body",
+        };
+        Ok(CanonicalRequest::of(parts)?.json(&TransportProfile::RECEIVED))
+    }
+
+    #[track_caller]
+    fn member(values: &[(&str, &[u8])], name: &str) -> String {
+        let json = json_of(&headers(values), &HeaderNames::default()).unwrap();
+        let json: serde_json::Value = serde_json::from_str(&json).unwrap();
+        json[name].as_str().unwrap().to_owned()
+    }
+
+    #[track_caller]
+    fn error(values: &[(&str, &[u8])]) -> CanonicalError {
+        json_of(&headers(values), &HeaderNames::default()).unwrap_err()
+    }
+
+    #[test]
+    fn the_members_follow_the_prefix_and_keep_their_order() {
+        let names = HeaderNames::with_prefix("x-acme-").unwrap();
+        let json = json_of(
+            &headers(&[("x-acme-nonce", b"n"), ("x-dfns-nonce", b"m")]),
+            &names,
+        );
+        assert_eq!(
+            json.unwrap(),
+            r#"{"h-accept":"","h-accept-encoding":"","h-authorization":"","h-connection":"","h-content-length":"","h-content-type":"","h-host":"fallback","h-user-agent":"","h-x-acme-appid":"","h-x-acme-appsecret":"","h-x-acme-nonce":"n","h-x-acme-useraction":"","r-authority":"authority","r-body":"Ym9keQ","r-method":"put","r-path":"/path?query","r-scheme":"https"}"#
+        );
+    }
+
+    #[test]
+    fn several_values_are_joined_by_comma_and_space() {
+        let accept: [(&str, &[u8]); 3] = [("accept", b"a"), ("accept", b""), ("accept", b"b,c")];
+        assert_eq!(member(&accept, "h-accept"), "a, , b,c");
+    }
+
+    #[test]
+    fn a_header_that_must_be_single_is_refused_when_it_comes_twice() {
+        for name in [
+            "authorization",
+            "content-length",
+            "content-type",
+            "host",
+            "x-dfns-appid",
+            "x-dfns-appsecret",
+            "x-dfns-nonce",
+            "x-dfns-useraction",
+        ] {
+            let repeated = CanonicalError::Repeated(HeaderName::try_from(name).unwrap());
+            assert_eq!(error(&[(name, b"a"), (name, b"a")]), repeated);
+            assert_eq!(error(&[(name, b""), (name, b"")]), repeated);
+        }
+    }
+
+    #[test]
+    fn a_covered_value_is_refused_unless_it_is_visible_ascii_space_or_tab() {
+        assert_eq!(member(&[("accept", b"a\tb ~!")], "h-accept"), "a\tb ~!");
+        for value in ["ä".as_bytes(), b"\xff", b"\x80"] {
+            assert!(matches!(
+                error(&[("accept", value)]),
+                CanonicalError::NotVisible(_)
+            ));
+            assert!(matches!(
+                error(&[("accept", b"a"), ("accept", value)]),
+                CanonicalError::NotVisible(_)
+            ));
+            assert_eq!(member(&[("x-other", value)], "h-accept"), "");
+        }
+    }
+
+    #[test]
+    fn host_falls_back_only_where_the_header_is_absent() {
+        assert_eq!(member(&[], "h-host"), "fallback");
+        assert_eq!(member(&[("host", b"h")], "h-host"), "h");
+        assert_eq!(member(&[("host", b"")], "h-host"), "");
+    }
+
+    #[test]
+    fn a_method_that_the_text_could_not_tell_from_another_is_refused() {
+        let (headers, names) = (HeaderMap::new(), HeaderNames::default());
+        let method = Method::from_bytes(b"pUT").unwrap();
+        let parts = RequestParts {
+            method: &method,
+            scheme: "",
+            authority: "",
+            path_and_query: "",
+            host: "",
+            headers: &headers,
+            names: &names,
+            body: b"",
+        };
+        assert_eq!(
+            CanonicalRequest::of(parts).unwrap_err(),
+            CanonicalError::LowerCaseMethod
+        );
+    }
+
+    #[test]
+    fn the_signed_header_names_the_algorithm_and_all_are_of_one_length() {
+        for algorithm in ALGORITHMS {
+            let header = format!(r#"{{"alg":"{}","typ":"JWT"}}"#, algorithm.name());
+            assert_eq!(
+                BASE64_URL_SAFE_NO_PAD.encode(header),
+                algorithm.encoded_header()
+            );
+            assert_eq!(algorithm.encoded_header().len(), 36);
+        }
+    }
+
+    #[test]
+    fn debug_shows_no_header_and_no_body() {
+        let (headers, names) = (
+            headers(&[("x-dfns-appsecret", b"hidden")]),
+            HeaderNames::default(),
+        );
+        let request = CanonicalRequest::of(RequestParts {
+            method: &Method::PUT,
+            scheme: "https",
+            authority: "authority",
+            path_and_query: "/path",
+            host: "",
+            headers: &headers,
+            names: &names,
+            body: b"hidden",
+        })
+        .unwrap();
+        let input = request.signing_input(&TransportProfile::NODE, SigningAlgorithm::EdDsa);
+        assert_eq!(
+            format!("{request:?}"),
+            "CanonicalRequest(RequestParts { method: PUT, path_and_query: \"/path\", .. })"
+        );
+        assert_eq!(format!("{input:?}"), "SigningInput(..)");
+    }
+
+    fn header_value() -> impl Strategy<Value = String> {
+        "[\\t -~]{0,12}"
+    }
+
+    proptest! {
+        #[test]
+        fn escapes_agree_with_a_json_library(text in any::<String>()) {
+            let mut json = String::from("\"");
+            escape(&text, &mut json);
+            json.push('"');
+            prop_assert_eq!(json, serde_json::to_string(&text).unwrap());
+        }
+
+        /// Whoever can read all covered parts back from the text can never have two different sets
+        /// of them for one text.
+        #[test]
+        fn different_parts_never_share_a_text(
+            values in proptest::collection::vec(header_value(), COVERED),
+            method in "[A-Z!#$%&'*+.^_`|~-]{1,8}",
+            strings in proptest::collection::vec(any::<String>(), 3),
+            body in proptest::collection::vec(any::<u8>(), 0..80),
+        ) {
+            let mut headers = HeaderMap::new();
+            for (member, value) in MEMBERS.iter().zip(&values) {
+                let name = HeaderName::from_static(&member["h-".len()..]);
+                headers.insert(name, HeaderValue::from_str(value).unwrap());
+            }
+            let names = HeaderNames::default();
+            let request = CanonicalRequest::of(RequestParts {
+                method: &Method::from_bytes(method.as_bytes()).unwrap(),
+                authority: &strings[0],
+                path_and_query: &strings[1],
+                scheme: &strings[2],
+                host: "",
+                headers: &headers,
+                names: &names,
+                body: &body,
+            })
+            .unwrap()
+            .signing_input(&TransportProfile::RECEIVED, SigningAlgorithm::Rs256);
+            let (_, payload) = request.as_str().split_once('.').unwrap();
+            let json = BASE64_URL_SAFE_NO_PAD.decode(payload).unwrap();
+            let parsed: serde_json::Map<String, serde_json::Value> =
+                serde_json::from_slice(&json).unwrap();
+            let read = |name: &str| parsed[name].as_str().unwrap();
+            prop_assert_eq!(parsed.len(), MEMBERS.len());
+            for (member, value) in MEMBERS.iter().zip(&values) {
+                prop_assert_eq!(read(member), value);
+            }
+            prop_assert_eq!(read("r-authority"), &strings[0]);
+            prop_assert_eq!(read("r-path"), &strings[1]);
+            prop_assert_eq!(read("r-scheme"), &strings[2]);
+            prop_assert_eq!(read("r-method").to_ascii_uppercase(), method);
+            prop_assert_eq!(BASE64_URL_SAFE_NO_PAD.decode(read("r-body")).unwrap(), body);
         }
     }
 }

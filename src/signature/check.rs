@@ -4,9 +4,9 @@
 //!    together wrongly, and the request is refused with 500.
 //! 2. A client-side application passes, its body unread; a signature that it sends is ignored.
 //! 3. A server-side application's signature header has to be there and decode before the body is
-//!    read. Then the body is read within its [`BodyLimits`].
+//!    read. Then the body is read within its [`BodyLimits`](super::BodyLimits).
 //! 4. The signature has to verify under one of the application's keys and one of the
-//!    [`TransportProfile`]s, tried in order.
+//!    [`TransportProfile`](super::TransportProfile)s, tried in order.
 //!
 //! ```
 //! use tower_registration::signature::{ApiSignatureLayer, SignatureConfigError, TransportProfile};
@@ -29,33 +29,25 @@ use std::{
     task::{Context, Poll, ready},
 };
 
-use http::{
-    Request,
-    header::HOST,
-    request::Parts,
-    uri::{Authority, Scheme},
-};
+use http::{Request, header::HOST, request::Parts, uri::Authority};
 use http_body::Body;
 use pin_project::pin_project;
 
 use super::{
-    body::{BodyLimits, Buffering, CheckedBody, collect},
+    body::{Buffering, CheckedBody, collect},
     canonical::{CanonicalRequest, RequestParts},
-    profile::{MAX_PROFILES, TransportProfile},
+    settings::{Settings, SignatureCheckBuilder},
     verify::{ApiSignature, MAX_KEYS, verify},
 };
 use crate::{
     app::{AppKind, Application},
     gate::{Check, GateLayer},
-    headers::{Credential, HeaderNames},
+    headers::Credential,
     rejection::{Rejection, RejectionKind},
     target::{original_uri, path_and_query},
     trace,
     verified::{Verified, VerifiedSignature},
 };
-
-/// The scheme under which clients reach the service, unless set otherwise.
-pub const DEFAULT_SCHEME: &str = "https";
 
 /// A layer that lets pass what [`SignatureCheck`] lets pass.
 pub type ApiSignatureLayer = GateLayer<SignatureCheck>;
@@ -71,130 +63,16 @@ impl ApiSignatureLayer {
 #[derive(Clone, Debug)]
 pub struct SignatureCheck(Arc<Settings>);
 
-#[derive(Debug)]
-struct Settings {
-    names: HeaderNames,
-    authority: Option<Authority>,
-    scheme: Scheme,
-    profiles: Vec<TransportProfile>,
-    limits: BodyLimits,
-}
-
-/// Settings of a [`SignatureCheck`].
-#[derive(Clone, Debug)]
-#[must_use]
-pub struct SignatureCheckBuilder {
-    names: HeaderNames,
-    authority: Option<String>,
-    scheme: String,
-    profiles: Vec<TransportProfile>,
-    limits: BodyLimits,
-}
-
-/// Settings under which no signature could be checked.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum SignatureConfigError {
-    /// The authority is none.
-    #[error("{0:?} is no authority: use host and port alone, as in \"api.example.com\"")]
-    Authority(String),
-    /// The scheme is none.
-    #[error("{0:?} is no scheme: use \"https\"")]
-    Scheme(String),
-    /// No profile: nothing would ever verify.
-    #[error("no transport profile is set: leave the default, or set at least one")]
-    NoProfiles,
-    /// More than [`MAX_PROFILES`] profiles.
-    #[error("{0} transport profiles are set: use at most {MAX_PROFILES}")]
-    TooManyProfiles(usize),
-}
-
 impl SignatureCheck {
+    pub(super) fn new(settings: Settings) -> Self {
+        Self(Arc::new(settings))
+    }
+
     /// A builder with the default settings: `x-dfns-` headers, the authority of the request, scheme
-    /// `https`, the profiles of [`TransportProfile::DEFAULT`], the default [`BodyLimits`].
+    /// `https`, the profiles of [`TransportProfile::DEFAULT`](super::TransportProfile::DEFAULT), the
+    /// default [`BodyLimits`](super::BodyLimits).
     pub fn builder() -> SignatureCheckBuilder {
-        SignatureCheckBuilder {
-            names: HeaderNames::default(),
-            authority: None,
-            scheme: DEFAULT_SCHEME.to_owned(),
-            profiles: TransportProfile::DEFAULT.to_vec(),
-            limits: BodyLimits::default(),
-        }
-    }
-}
-
-impl SignatureCheckBuilder {
-    /// The names of the credential headers.
-    pub fn header_names(self, names: HeaderNames) -> Self {
-        Self { names, ..self }
-    }
-
-    /// The authority under which clients reach the service, such as `api.example.com`. Without it,
-    /// the `Host` header's value counts, and where there is none, the URI's authority: set it where
-    /// a proxy rewrites `Host`.
-    pub fn authority(self, authority: impl Into<String>) -> Self {
-        Self {
-            authority: Some(authority.into()),
-            ..self
-        }
-    }
-
-    /// The scheme under which clients reach the service. [`DEFAULT_SCHEME`] unless set.
-    pub fn scheme(self, scheme: impl Into<String>) -> Self {
-        Self {
-            scheme: scheme.into(),
-            ..self
-        }
-    }
-
-    /// The transport profiles in the order in which they are tried, 1 to [`MAX_PROFILES`].
-    pub fn profiles(self, profiles: impl IntoIterator<Item = TransportProfile>) -> Self {
-        Self {
-            profiles: profiles.into_iter().collect(),
-            ..self
-        }
-    }
-
-    /// How long a body may be, and how long it may take.
-    pub fn body_limits(self, limits: BodyLimits) -> Self {
-        Self { limits, ..self }
-    }
-
-    /// The check.
-    ///
-    /// # Errors
-    ///
-    /// If the authority or scheme is none, or the profiles are none or too many.
-    pub fn build(self) -> Result<SignatureCheck, SignatureConfigError> {
-        let authority = match self.authority {
-            None => None,
-            Some(text) => Some(
-                Authority::try_from(text.as_str())
-                    .map_err(|_| SignatureConfigError::Authority(text))?,
-            ),
-        };
-        let scheme = Scheme::try_from(self.scheme.as_str())
-            .map_err(|_| SignatureConfigError::Scheme(self.scheme))?;
-        match self.profiles.len() {
-            1..=MAX_PROFILES => {}
-            0 => return Err(SignatureConfigError::NoProfiles),
-            more => return Err(SignatureConfigError::TooManyProfiles(more)),
-        }
-        Ok(SignatureCheck(Arc::new(Settings {
-            names: self.names,
-            authority,
-            scheme,
-            profiles: self.profiles,
-            limits: self.limits,
-        })))
-    }
-
-    /// The check as a layer.
-    ///
-    /// # Errors
-    ///
-    /// Those of [`build`](Self::build).
-    pub fn layer(self) -> Result<ApiSignatureLayer, SignatureConfigError> {
-        self.build().map(GateLayer::from_check)
+        SignatureCheckBuilder::default()
     }
 }
 
@@ -294,6 +172,10 @@ pub struct SignatureVerdict<B> {
 }
 
 #[pin_project(project = StageProjection)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "the request waits in one variant, and a box would cost each request an allocation"
+)]
 enum Stage<B> {
     Decided(Option<Result<Request<CheckedBody<B>>, Rejection>>),
     Reading {
@@ -352,5 +234,299 @@ impl Pending {
         let verified = settings.verify(&parts, &body, &app, &signature)?;
         Verified::of_mut(&mut parts.extensions).signature = Some(verified);
         Ok(Request::from_parts(parts, CheckedBody::Whole(Some(body))))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{convert::Infallible, time::Duration};
+
+    use bytes::Bytes;
+    use http::{HeaderValue, Method, Response, StatusCode};
+    use http_body_util::{BodyExt, Channel, Full};
+    use tower::{Layer, Service, ServiceBuilder, ServiceExt, service_fn};
+
+    use super::*;
+    use crate::{
+        app::{AppId, AppSecretHash},
+        gate::GateBody,
+        headers::HeaderNames,
+        signature::{BodyLimits, SigningKey, TransportProfile},
+        verified::VerifiedApp,
+    };
+
+    const PRIVATE: &str = include_str!("../../tests/keys/test-only-ed25519.pem");
+    const OTHER: &str = include_str!("../../tests/keys/test-only-p256.pem");
+    const BODY: &str = r#"{"username":"jane@example.co"}"#;
+
+    fn key() -> SigningKey {
+        SigningKey::from_pem(PRIVATE).unwrap()
+    }
+
+    fn app(keys: &[SigningKey]) -> Application {
+        let keys = keys.iter().map(|key| key.verifying_key().clone()).collect();
+        let secret = AppSecretHash::of("secret").unwrap();
+        Application::server_side(AppId::new("app").unwrap(), vec![secret], keys)
+    }
+
+    fn as_app<B>(mut request: Request<B>, app: Application) -> Request<B> {
+        Verified::of_mut(request.extensions_mut()).app = Some(VerifiedApp(Arc::new(app)));
+        request
+    }
+
+    /// A request to `api.example.com` that is signed, as `host`, for `path`.
+    fn signed(path: &str, host: &str) -> Request<Full<Bytes>> {
+        let mut request = Request::put(path).body(Full::from(BODY)).unwrap();
+        request
+            .headers_mut()
+            .insert(HOST, HeaderValue::from_static("api.example.com"));
+        let names = HeaderNames::default();
+        let input = CanonicalRequest::of(RequestParts {
+            method: &Method::PUT,
+            scheme: "https",
+            authority: host,
+            path_and_query: path,
+            host: "",
+            headers: request.headers(),
+            names: &names,
+            body: BODY.as_bytes(),
+        })
+        .unwrap()
+        .signing_input(&TransportProfile::RECEIVED, key().algorithm());
+        let signature = key().sign(input.as_str()).unwrap().parse().unwrap();
+        request
+            .headers_mut()
+            .insert(names.get(Credential::ApiSignature), signature);
+        request
+    }
+
+    /// What the inner service was given.
+    #[derive(Debug)]
+    struct Seen {
+        body: Bytes,
+        was_whole: bool,
+        proof: Option<VerifiedSignature>,
+    }
+
+    async fn pass<B>(
+        layer: SignatureCheckBuilder,
+        request: Request<B>,
+    ) -> Result<Seen, RejectionKind>
+    where
+        B: Body<Data = Bytes, Error: Into<Box<dyn Error + Send + Sync>> + fmt::Debug>,
+    {
+        let inner = service_fn(async |request: Request<CheckedBody<B>>| {
+            let proof = Verified::of(request.extensions()).signature().copied();
+            let was_whole = request.body().whole().is_some();
+            let body = request.into_body().collect().await.unwrap().to_bytes();
+            let mut response = Response::new(Full::<Bytes>::default());
+            response.extensions_mut().insert(Arc::new(Seen {
+                body,
+                was_whole,
+                proof,
+            }));
+            Ok::<_, Infallible>(response)
+        });
+        let response: Response<GateBody<_>> = layer
+            .layer()
+            .unwrap()
+            .layer(inner)
+            .oneshot(request)
+            .await
+            .unwrap();
+        if let Some(rejection) = response.extensions().get::<Rejection>() {
+            return Err(rejection.kind());
+        }
+        let (mut parts, _) = response.into_parts();
+        let seen = parts.extensions.remove::<Arc<Seen>>().unwrap();
+        Ok(Arc::try_unwrap(seen).unwrap())
+    }
+
+    fn builder() -> SignatureCheckBuilder {
+        SignatureCheck::builder()
+    }
+
+    #[track_caller]
+    fn refused(verdict: &Result<Seen, RejectionKind>) -> RejectionKind {
+        *verdict.as_ref().unwrap_err()
+    }
+
+    #[tokio::test]
+    async fn a_signed_request_passes_with_its_proof_and_its_whole_body() {
+        let request = signed("/path?query", "api.example.com");
+        let keys = [SigningKey::from_pem(OTHER).unwrap(), key()];
+        let seen = pass(builder(), as_app(request, app(&keys))).await.unwrap();
+        assert_eq!(seen.body, BODY);
+        assert!(seen.was_whole);
+        let proof = seen.proof.unwrap();
+        assert_eq!((proof.key_index(), proof.profile()), (1, "node"));
+    }
+
+    #[tokio::test]
+    async fn a_request_that_was_changed_after_signing_is_refused() {
+        type Change = fn(&mut Request<Full<Bytes>>);
+        let changes: [(&str, Change); 5] = [
+            ("body", |request| *request.body_mut() = Full::from("{}")),
+            ("path", |request| {
+                *request.uri_mut() = "/other".parse().unwrap();
+            }),
+            ("method", |request| *request.method_mut() = Method::POST),
+            ("host", |request| {
+                request
+                    .headers_mut()
+                    .insert(HOST, HeaderValue::from_static("evil.example.com"));
+            }),
+            ("second host", |request| {
+                request
+                    .headers_mut()
+                    .append(HOST, HeaderValue::from_static("api.example.com"));
+            }),
+        ];
+        for (name, change) in changes {
+            let mut request = as_app(signed("/path", "api.example.com"), app(&[key()]));
+            change(&mut request);
+            let verdict = pass(builder(), request).await;
+            assert_eq!(
+                refused(&verdict),
+                RejectionKind::ApiSignatureInvalid,
+                "{name}"
+            );
+        }
+    }
+
+    #[tokio::test]
+    async fn without_a_verified_application_the_service_is_put_together_wrongly() {
+        let verdict = pass(builder(), signed("/path", "api.example.com")).await;
+        assert_eq!(refused(&verdict), RejectionKind::InternalError);
+    }
+
+    #[tokio::test]
+    async fn a_client_side_application_passes_unread_whatever_signature_it_sends() {
+        for header in ["", "not base64!", "AAAA"] {
+            let mut request = signed("/path", "api.example.com");
+            request
+                .headers_mut()
+                .insert("x-dfns-apisignature", HeaderValue::from_static(header));
+            let app = Application::client_side(AppId::new("app").unwrap());
+            let seen = pass(builder(), as_app(request, app)).await.unwrap();
+            assert_eq!(seen.body, BODY);
+            assert!(!seen.was_whole && seen.proof.is_none());
+        }
+    }
+
+    #[tokio::test]
+    async fn a_missing_or_malformed_signature_is_refused_before_the_body_is_read() {
+        for headers in [&[][..], &[""], &["not base64!"], &["AAAA", "AAAA"]] {
+            // Nothing is ever sent, so that whoever reads this body waits for its time to be up.
+            let (_sender, body) = Channel::<Bytes, Infallible>::new(1);
+            let mut request = Request::put("/path").body(body).unwrap();
+            for header in headers {
+                let value = HeaderValue::from_static(header);
+                request.headers_mut().append("x-dfns-apisignature", value);
+            }
+            let verdict = pass(builder(), as_app(request, app(&[key()]))).await;
+            assert_eq!(refused(&verdict), RejectionKind::ApiSignatureInvalid);
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_body_has_to_arrive_within_its_limits() {
+        let (_sender, body) = Channel::<Bytes, Infallible>::new(1);
+        let late = signed("/path", "api.example.com").map(|_| body);
+        let verdict = pass(builder(), as_app(late, app(&[key()]))).await;
+        assert_eq!(refused(&verdict), RejectionKind::BodyTimeout);
+
+        for (max_bytes, expected) in [
+            (BODY.len(), None),
+            (BODY.len() - 1, Some(RejectionKind::BodyTooLarge)),
+        ] {
+            let limits = BodyLimits::new(max_bytes, Duration::from_secs(1)).unwrap();
+            let request = as_app(signed("/path", "api.example.com"), app(&[key()]));
+            let verdict = pass(builder().body_limits(limits), request).await;
+            assert_eq!(verdict.err(), expected);
+        }
+    }
+
+    #[tokio::test]
+    async fn a_set_authority_and_scheme_count_instead_of_the_requests() {
+        let request = || as_app(signed("/path", "public.example.com"), app(&[key()]));
+        let verdict = pass(builder(), request()).await;
+        assert_eq!(refused(&verdict), RejectionKind::ApiSignatureInvalid);
+        let public = builder().authority("public.example.com");
+        assert!(pass(public.clone(), request()).await.is_ok());
+        let verdict = pass(public.scheme("http"), request()).await;
+        assert_eq!(refused(&verdict), RejectionKind::ApiSignatureInvalid);
+    }
+
+    #[tokio::test]
+    async fn without_a_host_header_the_uris_authority_counts() {
+        let mut request = signed("/path", "api.example.com");
+        request.headers_mut().remove(HOST);
+        *request.uri_mut() = "https://api.example.com/path".parse().unwrap();
+        assert!(
+            pass(builder(), as_app(request, app(&[key()])))
+                .await
+                .is_ok()
+        );
+    }
+
+    #[cfg(feature = "axum")]
+    #[tokio::test]
+    async fn the_original_uri_counts_where_a_nested_router_has_stripped_it() {
+        let original = axum::extract::OriginalUri("/api/path?query".parse().unwrap());
+        let mut request = signed("/api/path?query", "api.example.com");
+        *request.uri_mut() = "/path?query".parse().unwrap();
+        let verdict = pass(builder(), as_app(request.clone(), app(&[key()]))).await;
+        assert_eq!(refused(&verdict), RejectionKind::ApiSignatureInvalid);
+        request.extensions_mut().insert(original);
+        assert!(
+            pass(builder(), as_app(request, app(&[key()])))
+                .await
+                .is_ok()
+        );
+    }
+
+    #[tokio::test]
+    async fn other_header_names_are_read_where_they_are_set() {
+        let names = HeaderNames::with_prefix("x-acme-").unwrap();
+        let request = as_app(signed("/path", "api.example.com"), app(&[key()]));
+        let verdict = pass(builder().header_names(names), request).await;
+        assert_eq!(refused(&verdict), RejectionKind::ApiSignatureInvalid);
+    }
+
+    #[tokio::test]
+    async fn a_reason_names_no_value() {
+        let mut request = as_app(signed("/path", "api.example.com"), app(&[key()]));
+        let hidden = HeaderValue::from_bytes(b"hidden\xff").unwrap();
+        request.headers_mut().insert("x-dfns-appsecret", hidden);
+        let check = builder().build().unwrap();
+        let rejection = check.check(request).await.unwrap_err();
+        assert_eq!(rejection.reason(), "x-dfns-appsecret is not visible ASCII");
+    }
+
+    #[tokio::test]
+    async fn the_layer_works_over_services_that_have_to_be_readied() {
+        let inner = service_fn(async |_: Request<CheckedBody<Full<Bytes>>>| {
+            Ok::<_, Infallible>(Response::new(Full::<Bytes>::default()))
+        });
+        let mut service = ServiceBuilder::new()
+            .layer(builder().layer().unwrap())
+            .concurrency_limit(1)
+            .timeout(Duration::from_secs(1))
+            .service(inner);
+        for _ in 0..2 {
+            let request = as_app(signed("/path", "api.example.com"), app(&[key()]));
+            let response = service.ready().await.unwrap().call(request).await.unwrap();
+            assert_eq!(response.status(), StatusCode::OK);
+        }
+    }
+
+    #[test]
+    fn debug_of_a_verdict_shows_no_request() {
+        let future = builder()
+            .build()
+            .unwrap()
+            .check(as_app(signed("/path", "api.example.com"), app(&[key()])));
+        assert_eq!(format!("{future:?}"), "SignatureVerdict::Reading");
     }
 }

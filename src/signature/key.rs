@@ -12,7 +12,10 @@ use ring::{
 };
 use spki::{
     ObjectIdentifier, SubjectPublicKeyInfoRef,
-    der::{Decode, Reader, SliceReader, asn1::UintRef},
+    der::{
+        Decode, Reader, SliceReader,
+        asn1::{AnyRef, UintRef},
+    },
 };
 
 use super::pem::{self, KeyError};
@@ -123,7 +126,7 @@ impl VerifyingKey {
             .ok_or(KeyError::Malformed)?;
         let parameters = info.algorithm.parameters;
         match info.algorithm.oid {
-            RSA if parameters.is_some_and(|any| any.is_null()) => Self::from_pkcs1(key),
+            RSA if parameters.is_some_and(AnyRef::is_null) => Self::from_pkcs1(key),
             ED25519_OID if parameters.is_none() => Self::from_ed25519(key),
             EC if info.algorithm.parameters_oid() == Ok(P256) => Self::from_p256(key),
             RSA | ED25519_OID => Err(KeyError::Malformed),
@@ -234,4 +237,174 @@ fn bit_length(number: &[u8]) -> usize {
     number
         .first()
         .map_or(0, |first| number.len() * 8 - first.leading_zeros() as usize)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const RSA: &str = include_str!("../../tests/keys/test-only-rsa-2048.pub.pem");
+    const RSA_PKCS1: &str = include_str!("../../tests/keys/test-only-rsa-2048-pkcs1.pub.pem");
+    const P256: &str = include_str!("../../tests/keys/test-only-p256.pub.pem");
+    const P256_COMPRESSED: &str =
+        include_str!("../../tests/keys/test-only-p256-compressed.pub.pem");
+    const P384: &str = include_str!("../../tests/keys/test-only-p384.pub.pem");
+    const ED25519: &str = include_str!("../../tests/keys/test-only-ed25519.pub.pem");
+    const PRIVATE: &str = include_str!("../../tests/keys/test-only-ed25519.pem");
+
+    /// An `RSAPublicKey`; no leading zeros but where DER needs one.
+    fn pkcs1(modulus: &[u8], exponent: &[u8]) -> Vec<u8> {
+        let integers: Vec<u8> = [modulus, exponent]
+            .into_iter()
+            .flat_map(|number| {
+                let sign = if number[0] >= 0x80 { &[0][..] } else { &[] };
+                tlv(2, &[sign, number].concat())
+            })
+            .collect();
+        tlv(0x30, &integers)
+    }
+
+    fn tlv(tag: u8, content: &[u8]) -> Vec<u8> {
+        let length = u16::try_from(content.len()).unwrap();
+        let [high, low] = length.to_be_bytes();
+        let header = match length {
+            0..=0x7f => vec![tag, low],
+            0x80..=0xff => vec![tag, 0x81, low],
+            _ => vec![tag, 0x82, high, low],
+        };
+        [&header, content].concat()
+    }
+
+    /// An odd number of that many bits.
+    fn modulus(bits: usize) -> Vec<u8> {
+        let mut modulus = vec![0xff; bits.div_ceil(8)];
+        modulus[0] >>= (8 - bits % 8) % 8;
+        modulus
+    }
+
+    const F4: &[u8] = &[1, 0, 1];
+
+    #[track_caller]
+    fn rsa(modulus: &[u8], exponent: &[u8]) -> Result<usize, KeyError> {
+        VerifyingKey::from_pkcs1(&pkcs1(modulus, exponent)).map(|key| key.bits())
+    }
+
+    #[test]
+    fn keys_that_openssl_writes_are_read_and_decide_the_algorithm() {
+        for (pem, expected) in [
+            (RSA, "VerifyingKey(RS256, 2048 bits)"),
+            (RSA_PKCS1, "VerifyingKey(RS256, 2048 bits)"),
+            (P256, "VerifyingKey(ES256, 256 bits)"),
+            (ED25519, "VerifyingKey(EdDSA, 256 bits)"),
+        ] {
+            assert_eq!(
+                format!("{:?}", VerifyingKey::from_pem(pem).unwrap()),
+                expected
+            );
+        }
+        assert_eq!(
+            VerifyingKey::from_pem(RSA),
+            VerifyingKey::from_pem(RSA_PKCS1)
+        );
+    }
+
+    #[test]
+    fn line_ends_and_white_space_around_the_block_do_not_matter() {
+        let windows = format!("\n {}\r\n", RSA.replace('\n', "\r\n"));
+        assert_eq!(
+            VerifyingKey::from_pem(&windows),
+            VerifyingKey::from_pem(RSA)
+        );
+    }
+
+    #[test]
+    fn what_is_no_public_key_is_refused_with_the_way_out() {
+        let refused = |pem: &str| VerifyingKey::from_pem(pem).unwrap_err();
+        assert_eq!(refused(""), KeyError::NotPem);
+        assert_eq!(
+            refused(&RSA.replace("-----END", "----END")),
+            KeyError::NotPem
+        );
+        assert_eq!(refused(&RSA.replace("MII", "M!I")), KeyError::NotPem);
+        assert_eq!(refused(&format!("{RSA}{ED25519}")), KeyError::NotPem);
+        assert_eq!(refused(&format!("{RSA}more")), KeyError::NotPem);
+        assert_eq!(
+            refused(PRIVATE),
+            KeyError::NotAPublicKey("PRIVATE KEY".into())
+        );
+        assert_eq!(refused(P384), KeyError::UnsupportedAlgorithm);
+        assert_eq!(refused(P256_COMPRESSED), KeyError::P256Point);
+        let relabelled = RSA.replace("PUBLIC KEY", "RSA PUBLIC KEY");
+        assert_eq!(refused(&relabelled), KeyError::Malformed);
+        assert!(refused(PRIVATE).to_string().contains("-pubout"));
+    }
+
+    #[test]
+    fn an_rsa_modulus_is_accepted_from_2048_to_8192_bits() {
+        assert_eq!(rsa(&modulus(2047), F4), Err(KeyError::RsaSize(2047)));
+        assert_eq!(rsa(&modulus(2048), F4), Ok(2048));
+        assert_eq!(rsa(&modulus(8192), F4), Ok(8192));
+        assert_eq!(rsa(&modulus(8193), F4), Err(KeyError::RsaSize(8193)));
+        assert!(
+            KeyError::RsaSize(1024)
+                .to_string()
+                .contains("rsa_keygen_bits")
+        );
+    }
+
+    #[test]
+    fn an_rsa_exponent_is_odd_and_between_3_and_2_to_the_33() {
+        let n = modulus(2048);
+        for bad in [&[1][..], &[2], &[4], &[2, 0, 0, 0, 1]] {
+            assert_eq!(rsa(&n, bad), Err(KeyError::RsaNumbers), "{bad:?}");
+        }
+        for good in [&[3][..], F4, &[1, 255, 255, 255, 255]] {
+            assert_eq!(rsa(&n, good), Ok(2048), "{good:?}");
+        }
+        let mut even = n;
+        even[255] -= 1;
+        assert_eq!(rsa(&even, F4), Err(KeyError::RsaNumbers));
+    }
+
+    #[test]
+    fn trailing_data_and_negative_numbers_are_refused() {
+        let mut der = pkcs1(&modulus(2048), F4);
+        der.push(0);
+        assert_eq!(VerifyingKey::from_pkcs1(&der), Err(KeyError::Malformed));
+        let third = tlv(0x30, &[tlv(2, &[1]), tlv(2, &[3]), tlv(2, &[5])].concat());
+        assert_eq!(VerifyingKey::from_pkcs1(&third), Err(KeyError::Malformed));
+        let negative = tlv(0x30, &[tlv(2, &modulus(2048)), tlv(2, F4)].concat());
+        assert_eq!(
+            VerifyingKey::from_pkcs1(&negative),
+            Err(KeyError::Malformed)
+        );
+    }
+
+    #[test]
+    fn a_p256_key_off_the_curve_is_refused() {
+        let on_curve = spki_key(P256);
+        assert!(VerifyingKey::from_p256(&on_curve).is_ok());
+        let mut off_curve = on_curve.clone();
+        *off_curve.last_mut().unwrap() ^= 1;
+        for bad in [&off_curve[..], &on_curve[..64], &[0], &[]] {
+            assert_eq!(VerifyingKey::from_p256(bad), Err(KeyError::P256Point));
+        }
+    }
+
+    #[test]
+    fn an_ed25519_key_has_32_bytes() {
+        assert!(VerifyingKey::from_ed25519(&[9; 32]).is_ok());
+        for length in [0, 31, 33] {
+            assert_eq!(
+                VerifyingKey::from_ed25519(&vec![9; length]),
+                Err(KeyError::Ed25519Length)
+            );
+        }
+    }
+
+    fn spki_key(pem: &str) -> Vec<u8> {
+        let (_, der) = pem::decode(pem).unwrap();
+        let info = SubjectPublicKeyInfoRef::from_der(&der).unwrap();
+        info.subject_public_key.as_bytes().unwrap().to_vec()
+    }
 }

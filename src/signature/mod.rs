@@ -65,6 +65,7 @@ mod check;
 mod key;
 mod pem;
 mod profile;
+mod settings;
 mod sign;
 mod verify;
 
@@ -73,13 +74,11 @@ pub use body::{
     InvalidBodyLimits,
 };
 pub use canonical::{CanonicalError, CanonicalRequest, RequestParts, SigningInput};
-pub use check::{
-    ApiSignatureLayer, DEFAULT_SCHEME, SignatureCheck, SignatureCheckBuilder, SignatureConfigError,
-    SignatureVerdict,
-};
+pub use check::{ApiSignatureLayer, SignatureCheck, SignatureVerdict};
 pub use key::{MAX_RSA_BITS, MIN_RSA_BITS, SigningAlgorithm, VerifyingKey};
 pub use pem::KeyError;
 pub use profile::{MAX_PROFILES, TransportHeader, TransportProfile, TransportValue};
+pub use settings::{DEFAULT_SCHEME, SignatureCheckBuilder, SignatureConfigError};
 pub use sign::{MAX_RSA_SIGNING_BITS, SigningFailed, SigningKey};
 pub use verify::{
     ApiSignature, MAX_KEYS, MAX_SIGNATURE_BYTES, SignatureDecodeError, SignatureError, verify,

@@ -165,3 +165,61 @@ fn read_algorithm(der: &[u8]) -> spki::der::Result<(ObjectIdentifier, Option<Obj
         Ok((algorithm.oid, algorithm.parameters_oid().ok()))
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::signature::ApiSignature;
+
+    macro_rules! key_file {
+        ($name:literal) => {
+            include_str!(concat!("../../tests/keys/test-only-", $name, ".pem"))
+        };
+    }
+
+    #[test]
+    fn keys_that_openssl_writes_sign_what_their_public_halves_verify() {
+        for (private, public) in [
+            (key_file!("rsa-2048"), key_file!("rsa-2048.pub")),
+            (key_file!("rsa-2048-pkcs1"), key_file!("rsa-2048.pub")),
+            (key_file!("p256"), key_file!("p256.pub")),
+            (key_file!("ed25519"), key_file!("ed25519.pub")),
+        ] {
+            let (private, public) = (
+                SigningKey::from_pem(private).unwrap(),
+                VerifyingKey::from_pem(public).unwrap(),
+            );
+            assert_eq!(private.verifying_key(), &public);
+            let signature = private.sign("text").unwrap();
+            let signature = ApiSignature::decode(&signature).unwrap();
+            assert!(public.verifies("text", signature.as_bytes()));
+            assert!(!public.verifies("Text", signature.as_bytes()));
+        }
+    }
+
+    #[test]
+    fn what_is_no_private_key_is_refused_with_the_way_out() {
+        let refused = |pem: &str| SigningKey::from_pem(pem).unwrap_err();
+        let ed25519 = key_file!("ed25519");
+        assert_eq!(
+            refused(key_file!("rsa-2048.pub")),
+            KeyError::NotAPrivateKey("PUBLIC KEY".into())
+        );
+        assert_eq!(refused(key_file!("p384")), KeyError::UnsupportedAlgorithm);
+        assert_eq!(
+            refused(&ed25519.replace("PRIVATE KEY", "RSA PRIVATE KEY")),
+            KeyError::PrivateKeyRefused("InvalidEncoding".into())
+        );
+        assert_eq!(refused(&format!("{ed25519}{ed25519}")), KeyError::NotPem);
+        assert!(matches!(
+            refused(key_file!("rsa-1024")),
+            KeyError::PrivateKeyRefused(_)
+        ));
+    }
+
+    #[test]
+    fn debug_shows_algorithm_and_size_alone() {
+        let key = SigningKey::from_pem(key_file!("rsa-2048")).unwrap();
+        assert_eq!(format!("{key:?}"), "SigningKey(RS256, 2048 bits)");
+    }
+}

@@ -7,9 +7,9 @@ mod nonce_vectors;
 mod registration;
 mod replay;
 mod resend;
+mod signature_vectors;
 mod sqlite;
 mod support;
 mod users;
 mod vectors;
 mod verify;
-

@@ -783,8 +783,8 @@ async fn no_code_secret_or_key_stands_in_store_queue_logs_debug_or_errors() {
     let mut haystack = dump(folder.path());
     clock.advance(TimeDelta::minutes(1));
     deliverer.deliver(&jane).await.unwrap();
-    let delivered = store.load(&jane).await.unwrap().unwrap();
-    assert_eq!(delivered.owed, None);
+    let settled = store.load(&jane).await.unwrap().unwrap();
+    assert_eq!(settled.owed, None);
     let code = mailer.sent()[0].code.clone();
     assert!(
         registrations
@@ -798,20 +798,20 @@ async fn no_code_secret_or_key_stands_in_store_queue_logs_debug_or_errors() {
     haystack.extend(dump(folder.path()));
     haystack.extend(log.0.lock().unwrap().iter());
     let things = format!(
-        "{refused:?} {owed:?} {delivered:?} {} {registrations:?} {deliverer:?} {:?} {:?} {endpoint:?}",
+        "{refused:?} {owed:?} {settled:?} {} {registrations:?} {deliverer:?} {:?} {:?} {endpoint:?}",
         serde_json::to_string(&owed).unwrap(),
         mailer.sent(),
         code,
     );
     haystack.extend(things.as_bytes());
-    let key_hex: String = KEY.iter().map(|byte| format!("{byte:02x}")).collect();
+    let key = RegistrationKey::from_bytes(KEY).unwrap();
     let needles = [
         code.expose().to_string(),
         code.expose().replace('-', ""),
         SECRET.to_owned(),
         "wrong-secret-7d1".to_owned(),
         String::from_utf8(KEY.to_vec()).unwrap(),
-        key_hex,
+        key.to_hex().expose().to_owned(),
     ];
     for needle in needles {
         let found = haystack

@@ -1,0 +1,254 @@
+//! What is added to a request before it goes out. Pure: time and the random UUID are arguments.
+
+use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
+use chrono::{DateTime, SecondsFormat, Utc};
+use http::{
+    HeaderMap, HeaderValue, Method, Uri, Version,
+    header::{CONNECTION, CONTENT_LENGTH, HOST, InvalidHeaderValue, TRANSFER_ENCODING},
+    request::Parts,
+    uri::{Authority, Scheme},
+};
+use uuid::Uuid;
+
+use super::app::{ClientApp, Credentials};
+use crate::{
+    headers::{Credential, HeaderNames},
+    signature::{CanonicalError, CanonicalRequest, RequestParts, SigningFailed, TransportProfile},
+};
+
+/// Why a request cannot be signed as it would go out.
+#[derive(Debug, thiserror::Error)]
+pub enum RequestError {
+    /// Neither a `host` header nor an authority in the URI.
+    #[error("the request has no authority: write its URI with scheme and host, or set `host`")]
+    NoAuthority,
+    /// The URI's authority makes no `host` header.
+    #[error("the URI's authority makes no host header")]
+    Host(#[source] InvalidHeaderValue),
+    /// The request has no canonical text.
+    #[error("the request cannot be signed")]
+    Canonical(#[from] CanonicalError),
+    /// The operating system gave no random bytes.
+    #[error(transparent)]
+    Signing(#[from] SigningFailed),
+}
+
+/// What does not change from request to request.
+#[derive(Clone, Debug)]
+pub(super) struct Signer {
+    pub(super) app: ClientApp,
+    pub(super) names: HeaderNames,
+    pub(super) authority: Option<Authority>,
+    pub(super) scheme: Scheme,
+}
+
+/// The header value of a nonce: base64url of `{"uuid":…,"datetime":…}`.
+///
+/// ```
+/// use tower_registration::{client::encode_nonce, nonce::Nonce};
+///
+/// let header = encode_nonce(uuid::Uuid::nil(), "2026-11-23T07:44:00.123456Z".parse()?);
+/// assert_eq!(Nonce::decode(&header)?.datetime().to_rfc3339(), "2026-11-23T07:44:00.123+00:00");
+/// assert!(Nonce::decode(&header[1..]).is_err());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[must_use]
+pub fn encode_nonce(random: Uuid, now: DateTime<Utc>) -> String {
+    let time = now.to_rfc3339_opts(SecondsFormat::Millis, true);
+    BASE64_URL_SAFE_NO_PAD.encode(format!(r#"{{"uuid":"{random}","datetime":"{time}"}}"#))
+}
+
+impl Signer {
+    /// Makes `parts` those of a request that is ready to go out with `body`.
+    pub(super) fn sign(
+        &self,
+        parts: &mut Parts,
+        body: &[u8],
+        random: Uuid,
+        now: DateTime<Utc>,
+    ) -> Result<(), RequestError> {
+        settle_transport_headers(parts, body.len())?;
+        let headers = &mut parts.headers;
+        let nonce = encoded(encode_nonce(random, now));
+        headers.insert(self.names.get(Credential::Nonce), nonce);
+        headers.insert(self.names.get(Credential::AppId), self.app.id.clone());
+        headers.remove(self.names.get(Credential::AppSecret));
+        headers.remove(self.names.get(Credential::ApiSignature));
+        let Some(Credentials { secret, key }) = &self.app.credentials else {
+            return Ok(());
+        };
+        headers.insert(self.names.get(Credential::AppSecret), secret.clone());
+        let input = self
+            .canonical(parts, body)?
+            .signing_input(&TransportProfile::RECEIVED, key.algorithm());
+        let mut signature = encoded(key.sign(input.as_str())?);
+        signature.set_sensitive(true);
+        parts
+            .headers
+            .insert(self.names.get(Credential::ApiSignature), signature);
+        Ok(())
+    }
+
+    fn canonical<'a>(
+        &'a self,
+        parts: &'a Parts,
+        body: &'a [u8],
+    ) -> Result<CanonicalRequest<'a>, CanonicalError> {
+        let host = authority(&parts.uri);
+        let sent_host = parts.headers.get(HOST).and_then(|host| host.to_str().ok());
+        CanonicalRequest::of(RequestParts {
+            method: &parts.method,
+            scheme: self.scheme.as_str(),
+            authority: self
+                .authority
+                .as_ref()
+                .map_or(sent_host.unwrap_or(host), Authority::as_str),
+            path_and_query: parts.uri.path_and_query().map_or("", |path| path.as_str()),
+            host,
+            headers: &parts.headers,
+            names: &self.names,
+            body,
+        })
+    }
+}
+
+/// Sets what the transport would set otherwise, after the signature, and removes what it would
+/// remove.
+fn settle_transport_headers(parts: &mut Parts, length: usize) -> Result<(), RequestError> {
+    let headers = &mut parts.headers;
+    headers.remove(TRANSFER_ENCODING);
+    if length > 0 || has_defined_payload(&parts.method) {
+        headers.insert(CONTENT_LENGTH, HeaderValue::from(length));
+    } else {
+        headers.remove(CONTENT_LENGTH);
+    }
+    if parts.version == Version::HTTP_2 {
+        headers.remove(CONNECTION);
+    }
+    set_host(headers, &parts.uri, parts.version)
+}
+
+fn set_host(headers: &mut HeaderMap, uri: &Uri, version: Version) -> Result<(), RequestError> {
+    if headers.contains_key(HOST) {
+        return Ok(());
+    }
+    if authority(uri).is_empty() {
+        return Err(RequestError::NoAuthority);
+    }
+    if version == Version::HTTP_2 {
+        return Ok(());
+    }
+    // The port that the scheme implies is left out, as hyper-util does.
+    let host = uri.host().unwrap_or_default();
+    let is_secure = uri.scheme() == Some(&Scheme::HTTPS);
+    let host = match uri.port_u16() {
+        None => HeaderValue::from_str(host),
+        Some(443) if is_secure => HeaderValue::from_str(host),
+        Some(80) if !is_secure => HeaderValue::from_str(host),
+        Some(port) => HeaderValue::try_from(format!("{host}:{port}")),
+    };
+    headers.insert(HOST, host.map_err(RequestError::Host)?);
+    Ok(())
+}
+
+/// Whether hyper states the length of an empty body with this method.
+fn has_defined_payload(method: &Method) -> bool {
+    !matches!(
+        *method,
+        Method::GET | Method::HEAD | Method::DELETE | Method::CONNECT
+    )
+}
+
+fn authority(uri: &Uri) -> &str {
+    uri.authority().map_or("", Authority::as_str)
+}
+
+fn encoded(base64: String) -> HeaderValue {
+    HeaderValue::try_from(base64).expect("base64 is visible ASCII")
+}
+
+#[cfg(test)]
+mod tests {
+    use http::Request;
+
+    use super::*;
+    use crate::app::AppId;
+
+    fn sign(request: http::request::Builder, body: &[u8]) -> Result<HeaderMap, RequestError> {
+        let signer = Signer {
+            app: ClientApp::client_side(&AppId::new("app").unwrap()),
+            names: HeaderNames::default(),
+            authority: None,
+            scheme: Scheme::HTTPS,
+        };
+        let (mut parts, ()) = request.body(()).unwrap().into_parts();
+        signer.sign(&mut parts, body, Uuid::nil(), DateTime::UNIX_EPOCH)?;
+        Ok(parts.headers)
+    }
+
+    #[track_caller]
+    fn header(headers: &HeaderMap, name: &str) -> String {
+        headers
+            .get(name)
+            .map_or(String::new(), |value| value.to_str().unwrap().to_owned())
+    }
+
+    #[test]
+    fn host_is_the_uris_authority_without_the_port_that_its_scheme_implies() {
+        for (uri, host) in [
+            ("https://a.example/", "a.example"),
+            ("https://a.example:443/", "a.example"),
+            ("https://a.example:80/", "a.example:80"),
+            ("http://a.example:80/", "a.example"),
+            ("http://[::1]:8080/", "[::1]:8080"),
+        ] {
+            let headers = sign(Request::put(uri), b"").unwrap();
+            assert_eq!(header(&headers, "host"), host);
+        }
+        let headers = sign(Request::put("https://a.example/").header("host", "b"), b"").unwrap();
+        assert_eq!(header(&headers, "host"), "b");
+        let http2 = Request::put("https://a.example/").version(Version::HTTP_2);
+        let headers = sign(http2.header("connection", "close"), b"").unwrap();
+        assert_eq!(header(&headers, "host"), "");
+        assert_eq!(header(&headers, "connection"), "");
+        let verdict = sign(Request::put("/"), b"");
+        assert!(matches!(verdict, Err(RequestError::NoAuthority)));
+    }
+
+    #[test]
+    fn the_length_is_stated_where_the_body_or_the_method_asks_for_it() {
+        for (method, body, length) in [
+            ("PUT", &b"12"[..], "2"),
+            ("PUT", b"", "0"),
+            ("GET", b"", ""),
+            ("GET", b"1", "1"),
+        ] {
+            let request = Request::builder()
+                .method(method)
+                .uri("https://a.example/")
+                .header("content-length", "99")
+                .header("transfer-encoding", "chunked");
+            let headers = sign(request, body).unwrap();
+            assert_eq!(header(&headers, "content-length"), length);
+            assert_eq!(header(&headers, "transfer-encoding"), "");
+        }
+    }
+
+    #[test]
+    fn credentials_that_the_request_had_are_replaced() {
+        let request = Request::put("https://a.example/")
+            .header("x-dfns-nonce", "old")
+            .header("x-dfns-nonce", "older")
+            .header("x-dfns-appid", "other")
+            .header("x-dfns-appsecret", "secret")
+            .header("x-dfns-apisignature", "signature")
+            .header("x-dfns-useraction", "token");
+        let headers = sign(request, b"").unwrap();
+        assert_eq!(header(&headers, "x-dfns-appid"), "app");
+        assert_eq!(headers.get_all("x-dfns-nonce").iter().count(), 1);
+        assert_ne!(header(&headers, "x-dfns-nonce"), "old");
+        assert!(!headers.contains_key("x-dfns-appsecret"));
+        assert!(!headers.contains_key("x-dfns-apisignature"));
+        assert_eq!(header(&headers, "x-dfns-useraction"), "token");
+    }
+}
