@@ -69,7 +69,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
         Registration::pending(UserKind::EndUser, "jane@example.co"),
     );
     let registrations = Registrations::new(store, RegistrationKey::generate()?);
-    let mailer = Printer(DefaultTemplate::new("Example"));
+    let mailer = Printer(DefaultTemplate::for_product("Example")?);
     let courier = Courier::new(Deliverer::new(registrations.clone(), mailer));
 
     let app = Application::client_side(AppId::new("312CE25E-A112-4D45-9965-6175E7C568DD")?)

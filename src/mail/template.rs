@@ -118,7 +118,8 @@ impl Template for DefaultTemplate {
              <head><meta charset=\"utf-8\"><title>{title}</title></head>\n\
              <body style=\"font-family: sans-serif\">\n\
              <p>{title} for {user}:</p>\n\
-             <p style=\"font-family: monospace; font-size: 1.5em; font-weight: bold\">{code}</p>\n\
+             <p style=\"font-family: monospace; font-size: 1.5em; font-weight: bold\">\n\
+             {code}</p>\n\
              <p>{valid} {earlier}</p>\n\
              <p>{ignore}</p>\n\
              </body>\n\
