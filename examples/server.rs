@@ -14,7 +14,7 @@
 
 use std::{
     env, fs,
-    io::{ErrorKind, Write},
+    io::{ErrorKind, IsTerminal, Write},
     net::SocketAddr,
     path::Path,
     process::ExitCode,
@@ -23,8 +23,8 @@ use std::{
 
 use axum::{
     Json, Router,
-    body::Body,
-    extract::{DefaultBodyLimit, State, rejection::JsonRejection},
+    body::{Body, Bytes},
+    extract::{DefaultBodyLimit, State, rejection::BytesRejection},
     http::{StatusCode, header::CACHE_CONTROL},
     response::{IntoResponse, Response},
     routing::{get, post},
@@ -43,8 +43,9 @@ use tower_registration::{
     mail::{DefaultTemplate, LettreMailer},
     nonce::{DEFAULT_MAX_AGE, DEFAULT_MAX_FUTURE},
     registration::{
-        self, DEFAULT_ANSWER_GRID, OrgId, Policy, RedeemOutcome, Registration, RegistrationKey,
-        RegistrationStatus, Registrations, ResendRegistration, UserId, UserKind, Username,
+        self, DEFAULT_ANSWER_GRID, OrgId, Policy, RedeemOutcome, RedeemRequest, Registration,
+        RegistrationKey, RegistrationStatus, Registrations, ResendRegistration, UserId, UserKind,
+        Username,
     },
     rejection::{Rejection, RejectionKind},
 };
@@ -60,6 +61,7 @@ type Failure = Box<dyn std::error::Error>;
 async fn main() -> ExitCode {
     tracing_subscriber::fmt()
         .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal())
         .with_env_filter(setting("RUST_LOG", "info"))
         .init();
     match run().await {
@@ -137,32 +139,19 @@ fn router(
         .with_state(registrations))
 }
 
-/// What the step after the mail gets.
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct RedeemBody {
-    username: String,
-    org_id: String,
-    registration_code: String,
-}
-
 /// A stand-in for the step after the mail: the current code completes the registration.
 async fn redeem(
     State(registrations): State<Registrations<SqliteRegistrations>>,
-    body: Result<Json<RedeemBody>, JsonRejection>,
+    body: Result<Bytes, BytesRejection>,
 ) -> Response {
-    let shown = body
-        .map_err(|refused| unreadable(&refused))
-        .and_then(|Json(body)| {
-            let user = user_id(&body.org_id, &body.username)
-                .map_err(|error| Rejection::body_invalid(error.to_string()))?;
-            Ok((user, body.registration_code))
-        });
-    let (user, code) = match shown {
-        Ok(shown) => shown,
+    let request = body.map_err(|error| unreadable(&error)).and_then(|body| {
+        RedeemRequest::parse(&body).map_err(|error| Rejection::body_invalid(error.to_string()))
+    });
+    let RedeemRequest { user, code } = match request {
+        Ok(request) => request,
         Err(rejection) => return refuse(rejection),
     };
-    match registrations.redeem(&user, &code).await {
+    match registrations.redeem(&user, code.expose()).await {
         Ok(RedeemOutcome::Redeemed) => no_store(Json(json!({"message": "success"}))),
         // One answer for all the rest: the difference says who has an account.
         Ok(_) => {
@@ -180,13 +169,12 @@ async fn redeem(
 }
 
 /// What axum finds wrong with a body, in the protocol's words.
-fn unreadable(refused: &JsonRejection) -> Rejection {
-    let kind = match refused.status() {
-        StatusCode::UNSUPPORTED_MEDIA_TYPE => RejectionKind::ContentTypeInvalid,
-        StatusCode::PAYLOAD_TOO_LARGE => RejectionKind::BodyTooLarge,
-        _ => RejectionKind::BodyInvalid,
-    };
-    Rejection::new(kind, refused.body_text())
+fn unreadable(error: &BytesRejection) -> Rejection {
+    if error.status() == StatusCode::PAYLOAD_TOO_LARGE {
+        Rejection::new(RejectionKind::BodyTooLarge, error.body_text())
+    } else {
+        Rejection::body_invalid("request body could not be read")
+    }
 }
 
 fn refuse(rejection: Rejection) -> Response {

@@ -28,7 +28,7 @@ pub use record::{
     Budgets, CurrentCode, Lease, OwedMail, Registration, RegistrationStatus, UserKind,
 };
 pub use redeem::RedeemOutcome;
-pub use request::{BodyError, ResendRequest};
+pub use request::{BodyError, RedeemRequest, ResendRequest};
 pub use resend::{Registrations, ResendOutcome};
 pub use service::{ResendEvent, ResendFuture, ResendRegistration};
 pub use store::{DueMail, Outbox, RegistrationStore};

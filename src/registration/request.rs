@@ -1,10 +1,16 @@
-//! Reading the endpoint's body.
+//! Reading the bodies of the endpoint, and of the step after the mail.
+
+use std::borrow::Cow;
 
 use super::{InvalidOrgId, InvalidUsername, OrgId, UserId, Username};
-use crate::members::{self, MembersError};
+use crate::{
+    members::{self, MembersError},
+    secret::SecretString,
+};
 
 const USERNAME: &str = "username";
 const ORG_ID: &str = "orgId";
+const REGISTRATION_CODE: &str = "registrationCode";
 
 /// What a caller asks for: a new code for this user.
 ///
@@ -54,20 +60,64 @@ impl ResendRequest {
     ///
     /// Names the first thing that is wrong.
     pub fn parse(body: &[u8]) -> Result<Self, BodyError> {
-        const NAMES: [&str; 2] = [USERNAME, ORG_ID];
-        let [username, org_id] = members::read(body, NAMES.each_ref().map(std::slice::from_ref))
-            .map_err(|error| match error {
-                MembersError::NotAnObject => BodyError::NotAnObject,
-                MembersError::Twice => BodyError::Twice,
-                MembersError::Missing(place) => BodyError::Missing(NAMES[place]),
-                MembersError::NotText(place) => BodyError::NotText(NAMES[place]),
-            })?;
-        let user = UserId {
-            username: Username::new(&username)?,
-            org_id: OrgId::new(&org_id)?,
-        };
+        let [username, org_id] = read(body, [USERNAME, ORG_ID])?;
+        let user = user(&username, &org_id)?;
         Ok(Self { user })
     }
+}
+
+/// What the step after the mail gets: this user shows this code. `Debug` does not show it.
+///
+/// ```
+/// use tower_registration::registration::RedeemRequest;
+///
+/// let body = br#"{"username": "jane@example.co", "orgId": "o-1", "registrationCode": "1234"}"#;
+/// assert_eq!(RedeemRequest::parse(body).unwrap().code.expose(), "1234");
+///
+/// let refused = RedeemRequest::parse(br#"{"username": "jane@example.co", "orgId": "o-1"}"#);
+/// assert_eq!(refused.unwrap_err().to_string(), "registrationCode is missing");
+/// ```
+#[derive(Clone, Debug)]
+pub struct RedeemRequest {
+    /// Which user.
+    pub user: UserId,
+    /// What the user takes for the code; [`Registrations::redeem`](super::Registrations::redeem)
+    /// says whether it is.
+    pub code: SecretString,
+}
+
+impl RedeemRequest {
+    /// Reads a body: as [`ResendRequest::parse`], and `registrationCode`, any string.
+    ///
+    /// # Errors
+    ///
+    /// Names the first thing that is wrong.
+    pub fn parse(body: &[u8]) -> Result<Self, BodyError> {
+        let [username, org_id, code] = read(body, [USERNAME, ORG_ID, REGISTRATION_CODE])?;
+        Ok(Self {
+            user: user(&username, &org_id)?,
+            code: SecretString::from(&*code),
+        })
+    }
+}
+
+fn read<'a, const N: usize>(
+    body: &'a [u8],
+    names: [&'static str; N],
+) -> Result<[Cow<'a, str>; N], BodyError> {
+    members::read(body, names.each_ref().map(std::slice::from_ref)).map_err(|error| match error {
+        MembersError::NotAnObject => BodyError::NotAnObject,
+        MembersError::Twice => BodyError::Twice,
+        MembersError::Missing(place) => BodyError::Missing(names[place]),
+        MembersError::NotText(place) => BodyError::NotText(names[place]),
+    })
+}
+
+fn user(username: &str, org_id: &str) -> Result<UserId, BodyError> {
+    Ok(UserId {
+        username: Username::new(username)?,
+        org_id: OrgId::new(org_id)?,
+    })
 }
 
 #[cfg(test)]
