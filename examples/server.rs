@@ -13,7 +13,9 @@
 //! | `RUST_LOG` | `info` | filter of the log on standard error |
 
 use std::{
-    env, fs,
+    env,
+    error::Error,
+    fs,
     io::{ErrorKind, IsTerminal, Write},
     net::SocketAddr,
     path::Path,
@@ -55,7 +57,7 @@ const KEY_FILE: &str = "target/server/secret.key";
 /// Most bytes of a body that shows a code.
 const MAX_BODY_BYTES: usize = 16 * 1024;
 
-type Failure = Box<dyn std::error::Error>;
+type Failure = Box<dyn Error>;
 
 #[tokio::main]
 async fn main() -> ExitCode {
@@ -67,10 +69,21 @@ async fn main() -> ExitCode {
     match run().await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("server: {error}");
+            eprintln!("server: {}", with_causes(&*error));
             ExitCode::FAILURE
         }
     }
+}
+
+/// An error and what is behind it, in one line.
+fn with_causes(error: &dyn Error) -> String {
+    let mut line = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        line = format!("{line}: {error}");
+        cause = error.source();
+    }
+    line.replace('\n', " ")
 }
 
 async fn run() -> Result<(), Failure> {

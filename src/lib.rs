@@ -1,4 +1,80 @@
 //! Tower layers that verify who calls an API, and the registration e-mail endpoint they guard.
+//!
+//! * [`VerifyRequest`] verifies application id, application secret, a signature over the whole
+//!   request, and a one-time nonce, in the one [safe order](verify). Its checks are layers of
+//!   their own, too: [`AppLayer`](app::AppLayer), [`ApiSignatureLayer`](signature::ApiSignatureLayer),
+//!   [`NonceLayer`](nonce::NonceLayer), [`UserActionLayer`](user_action::UserActionLayer).
+//! * [`ResendRegistration`](registration::ResendRegistration) serves
+//!   `PUT /auth/manage/users/send-registration-email`: it sends a user a new registration code and
+//!   makes the one before invalid.
+//!
+//! # Mount it
+//!
+//! ```
+//! use axum::{Router, body::Body, http::Request};
+//! use tower::{ServiceBuilder, ServiceExt};
+//! use tower_registration::{
+//!     VerifyRequest,
+//!     app::{AppId, Application, StaticApps},
+//!     backend::memory::{MemoryMailer, MemoryRegistrations, MemoryReplayGuard},
+//!     delivery::{Courier, Deliverer},
+//!     registration::{self, RegistrationKey, Registrations, ResendRegistration},
+//! };
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let app = Application::client_side(AppId::new("ap-4s6se-e2t7n-89gfg50iaos73pm6")?)
+//!     .with_permissions(["Auth:Users:Create", "Auth:Types:EndUser"]);
+//! let verify = VerifyRequest::builder()
+//!     .apps(StaticApps::new([app])?)                           // your `AppRegistry`
+//!     .replay_guard(MemoryReplayGuard::builder().build()?)     // or `SqliteReplayGuard`
+//!     .authority("api.example.com")
+//!     .build()?;
+//!
+//! let store = MemoryRegistrations::new();                      // your `RegistrationStore`
+//! let mailer = MemoryMailer::new();                            // your `Mailer`
+//! let registrations = Registrations::new(store, RegistrationKey::generate()?);
+//! let courier = Courier::new(Deliverer::new(registrations.clone(), mailer));
+//! let resend = ResendRegistration::builder(registrations, courier).build()?;
+//!
+//! let service = ServiceBuilder::new().layer(verify).service(resend);
+//! let router: Router = Router::new().route_service(registration::PATH, service);
+//!
+//! // A request without credentials gets no further than the checks.
+//! let request = Request::put(registration::PATH).body(Body::empty())?;
+//! let refused = router.oneshot(request).await?;
+//! assert_eq!(refused.status(), 401);
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # What to bring
+//!
+//! | port | says | comes with the crate |
+//! | --- | --- | --- |
+//! | [`AppRegistry`](app::AppRegistry) | which applications there are | [`StaticApps`](app::StaticApps), [`CachedApps`](app::CachedApps) over a slow one |
+//! | [`ReplayGuard`](nonce::ReplayGuard) | which nonces have been used | `MemoryReplayGuard`, `SqliteReplayGuard` in [`backend`] |
+//! | [`RegistrationStore`](registration::RegistrationStore) | how far users have come | `MemoryRegistrations`, `SqliteRegistrations` in [`backend`] |
+//! | [`Mailer`](mail::Mailer) | how mail is sent | `LettreMailer` in [`mail`] |
+//! | [`UserActionVerifier`](user_action::UserActionVerifier) | whether a user confirmed an action | |
+//!
+//! Mails are delivered by a [`Courier`](delivery::Courier) in this process, or, where the store is
+//! an [`Outbox`](registration::Outbox), by [`Dispatcher`](delivery::Dispatcher)s in any.
+//!
+//! # What the caller sees
+//!
+//! [`rejection`] has the table. What is wrong with a request is told in a word; what the store
+//! knows is never told. What really happened goes to `tracing` (targets `tower_registration::verify`,
+//! `::resend` and `::delivery`), to the hooks of the builders, and to the
+//! [`Rejection`](rejection::Rejection) in the response's extensions.
+//!
+//! # Features
+//!
+//! `tracing` is on by default. Opt-in and additive: `axum` (the original URI behind nested
+//! routers), `client` (the layer that signs outgoing requests), `sqlite`, `smtp` (lettre: SMTP and
+//! `.eml` files).
+//!
+//! The map of the code and the reasons behind it are in [`architecture`].
 
 pub mod app;
 pub mod backend;
@@ -6,6 +82,7 @@ pub mod backend;
 pub mod client;
 pub mod clock;
 pub mod delivery;
+mod encoding;
 pub mod gate;
 pub mod headers;
 pub mod mail;
@@ -22,3 +99,12 @@ pub mod verified;
 pub mod verify;
 
 pub use verify::VerifyRequest;
+
+#[cfg(doc)]
+#[doc = include_str!("docs/architecture.md")]
+pub mod architecture {}
+
+/// Compiles the README's example.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     secret::SecretString,
-    signature::{KeyError, VerifyingKey},
+    signature::{KeyError, MAX_KEYS, VerifyingKey},
 };
 
 /// One application in a configuration file.
@@ -90,6 +90,14 @@ pub enum AppConfigError {
         /// What is wrong.
         source: KeyError,
     },
+    /// It has more than [`MAX_KEYS`] keys, of which the last would never be tried.
+    #[error("application {app} has {keys} public keys: use at most {MAX_KEYS}")]
+    TooManyKeys {
+        /// Which application.
+        app: AppId,
+        /// How many it has.
+        keys: usize,
+    },
 }
 
 impl TryFrom<AppConfig> for Application {
@@ -127,6 +135,12 @@ fn hash_all(app: &AppId, secrets: &[SecretConfig]) -> Result<Vec<AppSecretHash>,
 }
 
 fn load_all(app: &AppId, keys: &[String]) -> Result<Vec<VerifyingKey>, AppConfigError> {
+    if keys.len() > MAX_KEYS {
+        return Err(AppConfigError::TooManyKeys {
+            app: app.clone(),
+            keys: keys.len(),
+        });
+    }
     (1..)
         .zip(keys)
         .map(|(number, pem)| {
@@ -153,5 +167,73 @@ impl StaticApps {
             .map(Application::try_from)
             .collect::<Result<_, _>>()?;
         Ok(Self::new(apps)?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const KEY: &str = include_str!("../../tests/keys/test-only-ed25519.pub.pem");
+
+    fn read(json: serde_json::Value) -> Result<Application, String> {
+        let config: AppConfig = serde_json::from_value(json).map_err(|error| error.to_string())?;
+        Application::try_from(config).map_err(|error| error.to_string())
+    }
+
+    fn server_side(secrets: &serde_json::Value, keys: usize) -> Result<Application, String> {
+        read(serde_json::json!({
+            "id": "app", "kind": "ServerSideApplication",
+            "secrets": secrets, "publicKeys": vec![KEY; keys],
+        }))
+    }
+
+    #[test]
+    fn secrets_are_read_with_and_without_an_expiry() {
+        let secrets = serde_json::json!([
+            "lasting",
+            {"secret": "ending", "expiresAt": "2026-11-23T08:00:00+01:00"},
+        ]);
+        let app = server_side(&secrets, 1).unwrap();
+        let end = "2026-11-23T07:00:00Z".parse().unwrap();
+        let before = end - chrono::TimeDelta::microseconds(1);
+        assert!(app.has_secret("lasting", end) && app.has_secret("ending", before));
+        assert!(!app.has_secret("ending", end));
+    }
+
+    #[test]
+    fn keys_are_read_up_to_their_bound() {
+        let secrets = serde_json::json!(["secret"]);
+        assert_eq!(server_side(&secrets, MAX_KEYS).unwrap().keys().len(), 8);
+        let error = server_side(&secrets, MAX_KEYS + 1).unwrap_err();
+        assert_eq!(error, "application app has 9 public keys: use at most 8");
+    }
+
+    #[test]
+    fn what_is_wrong_is_said_without_the_secret() {
+        let empty = server_side(&serde_json::json!([""]), 1).unwrap_err();
+        assert!(
+            empty.starts_with("application app: an application secret is empty"),
+            "{empty}"
+        );
+        let typo =
+            serde_json::json!({"id": "a", "kind": "ClientSideApplication", "secret": "s3cr3t"});
+        let typo = read(typo).unwrap_err();
+        assert!(
+            typo.contains("unknown field `secret`") && !typo.contains("s3cr3t"),
+            "{typo}"
+        );
+        let id = read(serde_json::json!({"id": "", "kind": "ClientSideApplication"})).unwrap_err();
+        assert!(id.contains("no application id"), "{id}");
+    }
+
+    #[test]
+    fn an_inactive_application_is_one_that_says_so() {
+        let app = |active: &str| {
+            let json = format!(r#"{{"id": "a", "kind": "ClientSideApplication"{active}}}"#);
+            read(serde_json::from_str(&json).unwrap()).unwrap()
+        };
+        assert!(app("").is_active());
+        assert!(!app(r#", "active": false"#).is_active());
     }
 }

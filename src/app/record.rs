@@ -172,7 +172,8 @@ impl Application {
     }
 
     /// An active server-side application without permissions. Without a secret or without a key,
-    /// every request of it is refused.
+    /// every request of it is refused. Of its keys, the first
+    /// [`MAX_KEYS`](crate::signature::MAX_KEYS) are tried.
     #[must_use]
     pub fn server_side(id: AppId, secrets: Vec<AppSecretHash>, keys: Vec<VerifyingKey>) -> Self {
         Self {

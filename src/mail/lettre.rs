@@ -1,6 +1,10 @@
 //! Mail through lettre: over SMTP, or into `.eml` files.
 
-use std::{fs, io, path::Path, time::Duration};
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use lettre::{
     Address, AsyncFileTransport, AsyncSmtpTransport, AsyncTransport, Message, Tokio1Executor,
@@ -56,8 +60,13 @@ pub enum LettreConfigError {
         source: AddressError,
     },
     /// The directory is missing and could not be made.
-    #[error("the mailbox directory could not be made")]
-    Directory(#[source] io::Error),
+    #[error("the mailbox directory {path} could not be made", path = path.display())]
+    Directory {
+        /// Which one.
+        path: PathBuf,
+        /// What the system says.
+        source: io::Error,
+    },
     /// The URL names no SMTP server. It is not repeated here, since it may hold a password.
     #[error("no URL of an SMTP server, as in `smtps://user:password@smtp.example.com`")]
     Url(#[source] smtp::Error),
@@ -100,7 +109,10 @@ impl<T: Template> LettreMailer<T> {
         from: &str,
         template: T,
     ) -> Result<Self, LettreConfigError> {
-        fs::create_dir_all(&directory).map_err(LettreConfigError::Directory)?;
+        fs::create_dir_all(&directory).map_err(|source| LettreConfigError::Directory {
+            path: directory.as_ref().to_owned(),
+            source,
+        })?;
         Ok(Self {
             from: sender(from)?,
             template,

@@ -11,15 +11,11 @@
 //! The order of members is free. A member twice, both spellings of one, or anything after the
 //! object is refused.
 
-use base64::{
-    Engine, alphabet,
-    engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig},
-};
 use chrono::{DateTime, Utc};
 use ring::digest;
 use uuid::Uuid;
 
-use crate::{headers::MAX_SHORT_VALUE, members};
+use crate::{encoding, headers::MAX_SHORT_VALUE, members};
 
 /// Shortest random value, in characters.
 pub const MIN_RANDOM_CHARS: usize = 13;
@@ -27,12 +23,7 @@ pub const MIN_RANDOM_CHARS: usize = 13;
 pub const MAX_RANDOM_CHARS: usize = 256;
 
 /// What the longest header value can decode to, in bytes.
-const MAX_DECODED: usize = MAX_SHORT_VALUE / 4 * 3;
-
-const PADDING_OPTIONAL: GeneralPurposeConfig =
-    GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent);
-const URL_SAFE: GeneralPurpose = GeneralPurpose::new(&alphabet::URL_SAFE, PADDING_OPTIONAL);
-const STANDARD: GeneralPurpose = GeneralPurpose::new(&alphabet::STANDARD, PADDING_OPTIONAL);
+const MAX_DECODED: usize = encoding::room_for(MAX_SHORT_VALUE);
 
 /// A well-formed nonce. It says nothing yet about being fresh or unused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -90,7 +81,8 @@ impl Nonce {
             return Err(NonceError::TooLong);
         }
         let mut buffer = [0; MAX_DECODED];
-        let json = decode_base64(header, &mut buffer)?;
+        let length = encoding::decode(header, &mut buffer).map_err(|_| NonceError::NotBase64)?;
+        let json = &buffer[..length];
         let [random, time] = members::read(json, [&["uuid", "nonce"], &["datetime", "date"]])
             .map_err(|_| NonceError::NotAnObject)?;
         let datetime = DateTime::parse_from_rfc3339(&time)
@@ -144,23 +136,13 @@ impl NonceId {
     }
 }
 
-fn decode_base64<'a>(
-    header: &str,
-    buffer: &'a mut [u8; MAX_DECODED],
-) -> Result<&'a [u8], NonceError> {
-    let engine = if header.contains(['+', '/']) {
-        &STANDARD
-    } else {
-        &URL_SAFE
-    };
-    let length = engine
-        .decode_slice(header, buffer)
-        .map_err(|_| NonceError::NotBase64)?;
-    Ok(&buffer[..length])
-}
-
 #[cfg(test)]
 mod tests {
+    use base64::{
+        Engine,
+        prelude::{BASE64_STANDARD as STANDARD, BASE64_URL_SAFE_NO_PAD as URL_SAFE},
+    };
+
     use super::*;
 
     fn header(json: &str) -> String {

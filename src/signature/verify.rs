@@ -2,17 +2,12 @@
 
 use std::fmt;
 
-use base64::{
-    Engine,
-    engine::general_purpose::{STANDARD, STANDARD_NO_PAD, URL_SAFE, URL_SAFE_NO_PAD},
-};
-
 use super::{
     canonical::CanonicalRequest,
     key::{MAX_RSA_BITS, VerifyingKey},
     profile::TransportProfile,
 };
-use crate::verified::VerifiedSignature;
+use crate::{encoding, verified::VerifiedSignature};
 
 /// Most keys of an application that are tried, in the record's order. [`verify`] does not look at
 /// those that come after; the check logs a warning about an application that has more.
@@ -53,14 +48,10 @@ impl ApiSignature {
         if header.len() > MAX_SIGNATURE_BYTES.div_ceil(3) * 4 {
             return Err(SignatureDecodeError::TooLong);
         }
-        let (is_standard, is_padded) = (header.contains(['+', '/']), header.ends_with('='));
-        let bytes = match (is_standard, is_padded) {
-            (false, false) => URL_SAFE_NO_PAD.decode(header),
-            (false, true) => URL_SAFE.decode(header),
-            (true, false) => STANDARD_NO_PAD.decode(header),
-            (true, true) => STANDARD.decode(header),
-        }
-        .map_err(|_| SignatureDecodeError::NotBase64)?;
+        let mut bytes = vec![0; encoding::room_for(header.len())];
+        let length =
+            encoding::decode(header, &mut bytes).map_err(|_| SignatureDecodeError::NotBase64)?;
+        bytes.truncate(length);
         if bytes.len() > MAX_SIGNATURE_BYTES {
             return Err(SignatureDecodeError::TooLong);
         }
@@ -143,6 +134,7 @@ pub fn verify(
 
 #[cfg(test)]
 mod tests {
+    use base64::Engine;
     use base64::prelude::{BASE64_STANDARD, BASE64_URL_SAFE, BASE64_URL_SAFE_NO_PAD};
     use http::{HeaderMap, HeaderName, HeaderValue, Method};
     use proptest::{prelude::*, sample::Index};

@@ -151,7 +151,7 @@ async fn settings_that_can_not_work_are_told_and_passwords_are_not() {
     let in_a_file = LettreMailer::file(file.join("mailbox"), FROM, Subject(""));
     assert!(matches!(
         in_a_file.err(),
-        Some(LettreConfigError::Directory(_))
+        Some(LettreConfigError::Directory { .. })
     ));
 
     let url = LettreMailer::smtp("http://user:hunter2@example.com", FROM, Subject(""));

@@ -1,12 +1,14 @@
 //! One integration binary; its modules mirror `src/`.
 
 mod delivery;
+mod example_server;
 mod layers;
 mod mail;
 mod nonce_vectors;
 mod registration;
 mod replay;
 mod resend;
+mod server;
 mod signature_vectors;
 mod sqlite;
 mod support;
