@@ -34,6 +34,17 @@ pub const SMTP_TIMEOUT: Duration = Duration::from_secs(10);
 ///    operator's fault and not the mail's. Everything else may be tried again.
 /// 4. Each mail has an SMTP connection of its own. lettre's pool would take back the connection of
 ///    a send that was dropped half-way, and give the server's late answer to the next mail.
+///
+/// ```
+/// use tower_registration::mail::{DefaultTemplate, LettreConfigError, LettreMailer};
+///
+/// # let directory = tempfile::tempdir().unwrap();
+/// let mailbox = directory.path().join("mailbox");
+/// let mailer = LettreMailer::file(&mailbox, "Example <noreply@example.com>", DefaultTemplate::new());
+/// assert!(mailer.is_ok());
+/// let mailer = LettreMailer::file(&mailbox, "no address", DefaultTemplate::new());
+/// assert!(matches!(mailer, Err(LettreConfigError::From { .. })));
+/// ```
 #[derive(Clone, Debug)]
 pub struct LettreMailer<T> {
     from: Mailbox,

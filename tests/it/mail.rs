@@ -337,6 +337,10 @@ async fn a_dropped_send_leaves_no_answer_to_the_next() {
         sent = mailer.send(&to) => panic!("the server had not answered: {sent:?}"),
         () = pause.arrived.notified() => pause.go_on.notify_one(),
     }
+    // Time for a pool, if there were one, to take the connection back.
+    for _ in 0..100 {
+        tokio::task::yield_now().await;
+    }
     let error = mailer.send(&to).await.unwrap_err();
     assert!(!error.is_transient(), "{error:?}");
     servers.await.unwrap();
