@@ -193,4 +193,30 @@ mod tests {
             );
         }
     }
+
+    #[test]
+    fn all_that_a_configuration_says_of_an_application_counts() {
+        let app = |members: &str| {
+            let json = format!(r#"{{"id": "app", "kind": "ServerSideApplication", {members}}}"#);
+            Application::try_from(serde_json::from_str::<AppConfig>(&json).unwrap())
+        };
+        assert!(app(r#""active": true"#).unwrap().is_active());
+        assert!(!app(r#""active": false"#).unwrap().is_active());
+
+        let expiry: DateTime<Utc> = "2030-01-01T00:00:00Z".parse().unwrap();
+        let second = chrono::TimeDelta::seconds(1);
+        let expiring = r#"{"secret": "old", "expiresAt": "2030-01-01T00:00:00Z"}"#;
+        let rotating = app(&format!(r#""secrets": [{expiring}, "new"]"#)).unwrap();
+        assert!(rotating.has_secret("old", expiry - second));
+        assert!(!rotating.has_secret("old", expiry));
+        assert!(rotating.has_secret("new", expiry));
+
+        let empty = app(r#""secrets": [""]"#).unwrap_err();
+        assert!(matches!(empty, AppConfigError::Secret { .. }), "{empty}");
+        let key = app(r#""publicKeys": ["key"]"#).unwrap_err();
+        assert!(
+            matches!(key, AppConfigError::Key { number: 1, .. }),
+            "{key}"
+        );
+    }
 }
