@@ -62,17 +62,31 @@ impl ManualClock {
         self.0.store(time.timestamp_micros(), Ordering::SeqCst);
     }
 
-    /// Moves by `delta`, backwards where it is negative.
+    /// Moves by `delta`, backwards where it is negative, and no farther than to either end of time.
     pub fn advance(&self, delta: TimeDelta) {
-        let micros = delta.num_microseconds().unwrap_or(i64::MAX);
-        self.0.fetch_add(micros, Ordering::SeqCst);
+        let micros = delta.num_microseconds().unwrap_or_else(|| {
+            if delta < TimeDelta::zero() {
+                i64::MIN
+            } else {
+                i64::MAX
+            }
+        });
+        let moved = |now: i64| Some(now.saturating_add(micros));
+        // Never an error: there is always a time to move to.
+        let _ = self
+            .0
+            .fetch_update(Ordering::SeqCst, Ordering::SeqCst, moved);
     }
 }
 
 impl Clock for ManualClock {
     fn now(&self) -> DateTime<Utc> {
-        DateTime::from_timestamp_micros(self.0.load(Ordering::SeqCst))
-            .unwrap_or(DateTime::<Utc>::MAX_UTC)
+        let micros = self.0.load(Ordering::SeqCst);
+        DateTime::from_timestamp_micros(micros).unwrap_or(if micros < 0 {
+            DateTime::<Utc>::MIN_UTC
+        } else {
+            DateTime::<Utc>::MAX_UTC
+        })
     }
 }
 
@@ -86,4 +100,24 @@ impl fmt::Debug for ManualClock {
 fn to_micros(time: DateTime<Utc>) -> DateTime<Utc> {
     time.duration_trunc(TimeDelta::microseconds(1))
         .unwrap_or(time)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_clock_stops_at_either_end_of_time() {
+        let clock = ManualClock::at(DateTime::UNIX_EPOCH);
+        for (delta, end) in [
+            (TimeDelta::MAX, DateTime::<Utc>::MAX_UTC),
+            (TimeDelta::MIN, DateTime::<Utc>::MIN_UTC),
+        ] {
+            clock.set(DateTime::UNIX_EPOCH);
+            for _ in 0..2 {
+                clock.advance(delta);
+                assert_eq!(clock.now(), end);
+            }
+        }
+    }
 }

@@ -243,3 +243,112 @@ impl Error for Rejection {
             .map(|source| source as &(dyn Error + 'static))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The protocol's table, word for word.
+    #[test]
+    fn every_kind_has_the_row_of_the_protocol() {
+        use RejectionKind as Kind;
+        for (kind, status, name, message) in [
+            (
+                Kind::NonceInvalid,
+                400,
+                "NonceInvalid",
+                "request nonce is missing or invalid",
+            ),
+            (
+                Kind::NonceReplayed,
+                400,
+                "NonceReplayed",
+                "request nonce has already been used",
+            ),
+            (
+                Kind::UserActionReplayed,
+                400,
+                "UserActionReplayed",
+                "user action has already been used",
+            ),
+            (
+                Kind::BodyInvalid,
+                400,
+                "BodyInvalid",
+                "request body is invalid",
+            ),
+            (
+                Kind::AppInvalid,
+                401,
+                "AppInvalid",
+                "application is missing or invalid",
+            ),
+            (
+                Kind::AppSecretInvalid,
+                401,
+                "AppSecretInvalid",
+                "application secret is missing or invalid",
+            ),
+            (
+                Kind::ApiSignatureInvalid,
+                401,
+                "ApiSignatureInvalid",
+                "api signature is missing or invalid",
+            ),
+            (
+                Kind::UserActionInvalid,
+                403,
+                "UserActionInvalid",
+                "user action signature is missing or invalid",
+            ),
+            (
+                Kind::PermissionDenied,
+                403,
+                "PermissionDenied",
+                "application is not authorized to perform operation (Auth:Users:Create)",
+            ),
+            (
+                Kind::MethodNotAllowed,
+                405,
+                "MethodNotAllowed",
+                "method must be PUT",
+            ),
+            (
+                Kind::BodyTimeout,
+                408,
+                "BodyTimeout",
+                "request body did not arrive in time",
+            ),
+            (
+                Kind::BodyTooLarge,
+                413,
+                "BodyTooLarge",
+                "request body is too large",
+            ),
+            (
+                Kind::ContentTypeInvalid,
+                415,
+                "ContentTypeInvalid",
+                "content type must be application/json",
+            ),
+            (
+                Kind::InternalError,
+                500,
+                "InternalError",
+                "Internal Server Error",
+            ),
+            (
+                Kind::Unavailable,
+                503,
+                "Unavailable",
+                "service is temporarily unavailable",
+            ),
+        ] {
+            let row = kind.row();
+            assert_eq!(
+                (row.status.as_u16(), row.name, row.message),
+                (status, name, message)
+            );
+        }
+    }
+}

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use serde::{Deserialize, Deserializer, de::Error};
 use subtle::ConstantTimeEq;
 use zeroize::{Zeroize, ZeroizeOnDrop};
 
@@ -15,8 +16,7 @@ use zeroize::{Zeroize, ZeroizeOnDrop};
 /// assert!(secret.matches("correct horse battery staple"));
 /// assert!(!secret.matches("correct horse battery stable"));
 /// ```
-#[derive(Clone, Zeroize, ZeroizeOnDrop, serde::Deserialize)]
-#[serde(transparent)]
+#[derive(Clone, Zeroize, ZeroizeOnDrop)]
 pub struct SecretString(String);
 
 impl SecretString {
@@ -45,6 +45,15 @@ impl From<String> for SecretString {
     }
 }
 
+impl<'de> Deserialize<'de> for SecretString {
+    fn deserialize<D: Deserializer<'de>>(text: D) -> Result<Self, D::Error> {
+        // The format's own error would show what it found instead.
+        String::deserialize(text)
+            .map(Self)
+            .map_err(|_| D::Error::custom("a secret is no string"))
+    }
+}
+
 impl fmt::Debug for SecretString {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("SecretString(..)")
@@ -54,4 +63,19 @@ impl fmt::Debug for SecretString {
 /// Constant-time equality: the time depends on the lengths alone.
 pub(crate) fn equal(left: &[u8], right: &[u8]) -> bool {
     left.ct_eq(right).into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_no_string_is_refused_without_being_shown() {
+        for json in ["53213", "[53213]", "\"53213"] {
+            let error = serde_json::from_str::<SecretString>(json).unwrap_err();
+            assert!(!error.to_string().contains("53213"), "{error}");
+        }
+        let secret: SecretString = serde_json::from_str("\"s3cr3t\"").unwrap();
+        assert!(secret.matches("s3cr3t"));
+    }
 }

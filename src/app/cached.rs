@@ -102,7 +102,7 @@ type Kept = (Option<Arc<Application>>, DateTime<Utc>);
 /// A bounded map that forgets what has not been asked for lately: two halves, of which the older
 /// is thrown away when the younger is full.
 struct Generations {
-    half: usize,
+    capacity: usize,
     young: HashMap<Box<str>, Kept>,
     old: HashMap<Box<str>, Kept>,
 }
@@ -110,7 +110,7 @@ struct Generations {
 impl Generations {
     fn new(capacity: NonZeroUsize) -> Self {
         Self {
-            half: capacity.get().div_ceil(2),
+            capacity: capacity.get(),
             young: HashMap::new(),
             old: HashMap::new(),
         }
@@ -129,10 +129,17 @@ impl Generations {
     }
 
     fn insert(&mut self, id: Box<str>, answer: Option<Arc<Application>>, asked_at: DateTime<Utc>) {
-        if self.young.len() >= self.half && !self.young.contains_key(&id) {
+        let half = (self.capacity / 2).max(1);
+        if self.young.len() >= half && !self.young.contains_key(&id) {
             self.old = std::mem::take(&mut self.young);
         }
+        // While this answer was awaited, an older one may have come to the other half.
+        self.old.remove(&id);
         self.young.insert(id, (answer, asked_at));
+        // A capacity of one has no room for a second half.
+        if self.young.len() + self.old.len() > self.capacity {
+            self.old.clear();
+        }
     }
 
     fn remove(&mut self, id: &str) {
@@ -313,5 +320,36 @@ mod tests {
             assert_eq!(fixture.find("ap-often").await, (true, 0));
         }
         assert_eq!(fixture.find("ap-0").await, (true, 1));
+    }
+
+    #[tokio::test]
+    async fn no_more_is_kept_than_the_capacity() {
+        for capacity in 1..=9 {
+            let fixture = fixture(capacity);
+            for number in 0..100 {
+                fixture.find(&format!("ap-{number}")).await;
+                fixture.find(&format!("ap-{}", number / 2)).await;
+                let known = fixture.apps.shared.known.lock().unwrap();
+                let kept = known.young.len() + known.old.len();
+                assert!(kept <= capacity, "{kept} of {capacity}");
+            }
+            assert_eq!(fixture.find("ap-49").await, (true, 0), "{capacity}");
+        }
+    }
+
+    #[test]
+    fn an_answer_replaces_an_older_one_wherever_that_is_kept() {
+        let mut kept = Generations::new(NonZeroUsize::new(4).unwrap());
+        let app = || Application::client_side(AppId::new("app").unwrap());
+        let (old, new) = (
+            DateTime::UNIX_EPOCH,
+            DateTime::UNIX_EPOCH + TimeDelta::seconds(1),
+        );
+        kept.insert("app".into(), Some(Arc::new(app())), old);
+        kept.insert("other".into(), None, old);
+        kept.insert("third".into(), None, old);
+        kept.insert("app".into(), Some(Arc::new(app().inactive())), new);
+        let (answer, _) = kept.get("app", new, TimeDelta::seconds(60)).unwrap();
+        assert!(!answer.unwrap().is_active());
     }
 }

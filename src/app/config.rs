@@ -1,7 +1,7 @@
 //! Applications as they stand in a configuration file.
 
 use chrono::{DateTime, Utc};
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer, de::Error};
 
 use super::{
     AppId, AppKind, AppSecretHash, Application, DuplicateApp, EmptySecret, InvalidAppId, StaticApps,
@@ -37,7 +37,7 @@ pub struct AppConfig {
     #[serde(default)]
     pub permissions: Vec<String>,
     /// The secrets of a server-side application, in clear.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "read_secrets")]
     pub secrets: Vec<SecretConfig>,
     /// The public keys of a server-side application, as PEM.
     #[serde(default)]
@@ -46,6 +46,13 @@ pub struct AppConfig {
 
 fn active() -> bool {
     true
+}
+
+fn read_secrets<'de, D: Deserializer<'de>>(secrets: D) -> Result<Vec<SecretConfig>, D::Error> {
+    // The format's own error would show what it found instead.
+    Vec::deserialize(secrets).map_err(|_| {
+        D::Error::custom("secrets is no list of strings or {\"secret\", \"expiresAt\"} objects")
+    })
 }
 
 /// An application secret in a configuration file: the secret, or the secret and its expiry.
@@ -235,5 +242,32 @@ mod tests {
         };
         assert!(app("").is_active());
         assert!(!app(r#", "active": false"#).is_active());
+    }
+
+    #[test]
+    fn an_error_in_a_configuration_shows_no_secret() {
+        for secrets in [
+            r#""s3cr3t""#,
+            r#"{"s3cr3t": 1}"#,
+            r#"["good", 53213]"#,
+            r#"[{"secret": "s3cr3t"}]"#,
+            r#"[{"secret": "s3cr3t", "expiresAt": "53213"}]"#,
+            r#"[{"secret": 53213, "expiresAt": "2030-01-01T00:00:00Z"}]"#,
+            "53213",
+        ] {
+            let json = format!(
+                r#"{{"id": "app", "kind": "ServerSideApplication", "secrets": {secrets}}}"#
+            );
+            let error = serde_json::from_str::<AppConfig>(&json).unwrap_err();
+            let shown = format!("{error} {error:?}");
+            assert!(
+                !shown.contains("s3cr3t") && !shown.contains("53213"),
+                "{shown}"
+            );
+            assert!(
+                shown.contains("secret") && shown.contains("line 1"),
+                "{shown}"
+            );
+        }
     }
 }

@@ -210,4 +210,22 @@ mod tests {
         assert!(standard.contains('/') && standard.contains('+'));
         assert!(Nonce::decode(&standard.replacen('/', "_", 1)).is_err());
     }
+
+    #[test]
+    fn a_nonce_is_read_up_to_the_bound_of_its_header() {
+        let json = |filler: usize| {
+            let filler = "x".repeat(filler);
+            format!(
+                r#"{{"uuid":"0123456789abc","date":"2026-11-23T07:44:00Z","filler":"{filler}"}}"#
+            )
+        };
+        let most = MAX_DECODED - json(0).len();
+        let longest = header(&json(most));
+        assert_eq!(longest.len(), MAX_SHORT_VALUE);
+        assert!(Nonce::decode(&longest).is_ok());
+        assert_eq!(
+            Nonce::decode(&header(&json(most + 1))),
+            Err(NonceError::TooLong)
+        );
+    }
 }

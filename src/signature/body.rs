@@ -398,6 +398,30 @@ mod tests {
         }
     }
 
+    /// A body that knows its length, as HTTP/2 may without a header, and must not be read.
+    struct Unread;
+
+    impl Body for Unread {
+        type Data = Bytes;
+        type Error = Infallible;
+
+        fn poll_frame(
+            self: Pin<&mut Self>,
+            _: &mut Context<'_>,
+        ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+            panic!("the body was read")
+        }
+
+        fn size_hint(&self) -> SizeHint {
+            SizeHint::with_exact(LIMIT as u64 + 1)
+        }
+    }
+
+    #[tokio::test]
+    async fn a_body_that_knows_to_be_over_the_limit_is_refused_before_reading() {
+        assert_eq!(read(Unread).await, Err(RejectionKind::BodyTooLarge));
+    }
+
     #[tokio::test]
     async fn one_frame_is_taken_without_a_copy() {
         let bytes = Bytes::from(vec![1; LIMIT]);

@@ -363,6 +363,16 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_server_side_application_without_a_key_is_refused_signed_or_not() {
+        let mut unsigned = signed("/path", "api.example.com");
+        unsigned.headers_mut().remove("x-dfns-apisignature");
+        for request in [unsigned, signed("/path", "api.example.com")] {
+            let verdict = pass(builder(), as_app(request, app(&[]))).await;
+            assert_eq!(refused(&verdict), RejectionKind::ApiSignatureInvalid);
+        }
+    }
+
+    #[tokio::test]
     async fn a_request_that_was_changed_after_signing_is_refused() {
         type Change = fn(&mut Request<Full<Bytes>>);
         let changes: [(&str, Change); 5] = [

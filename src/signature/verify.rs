@@ -110,14 +110,7 @@ pub fn verify(
         });
     };
     let algorithm = first.algorithm();
-    for (position, profile) in profiles.iter().enumerate() {
-        let tried = &profiles[..position];
-        if tried
-            .iter()
-            .any(|earlier| request.same_text(earlier, profile))
-        {
-            continue;
-        }
+    for profile in distinct(profiles, request) {
         let mut input = request.signing_input(profile, algorithm);
         for (index, key) in candidates.clone() {
             input.set_algorithm(key.algorithm());
@@ -130,6 +123,22 @@ pub fn verify(
         }
     }
     Err(SignatureError::NoMatch)
+}
+
+/// The profiles in order, without those that come to the text of an earlier one.
+fn distinct<'p>(
+    profiles: &'p [TransportProfile],
+    request: &CanonicalRequest<'_>,
+) -> impl Iterator<Item = &'p TransportProfile> {
+    let is_first = |(position, profile): &(usize, &TransportProfile)| {
+        let mut earlier = profiles[..*position].iter();
+        !earlier.any(|earlier| request.same_text(earlier, profile))
+    };
+    profiles
+        .iter()
+        .enumerate()
+        .filter(is_first)
+        .map(|(_, profile)| profile)
 }
 
 #[cfg(test)]
@@ -486,5 +495,30 @@ mod tests {
                 prop_assert_eq!(verdict, Err(SignatureError::NoMatch));
             }
         }
+    }
+
+    #[test]
+    fn profiles_that_come_to_the_same_text_are_tried_once() {
+        let tried = |sample: &Sample| {
+            sample.with(|request| {
+                distinct(&TransportProfile::DEFAULT, request)
+                    .map(TransportProfile::name)
+                    .collect::<Vec<_>>()
+            })
+        };
+        let mut sample = sample();
+        assert_eq!(tried(&sample), ["node", "received", "shell"]);
+        let is_named = |name| move |(header, _): &&mut (HeaderName, String)| *header == name;
+        let connection = sample.headers.iter_mut().find(is_named("connection"));
+        connection.unwrap().1.clear();
+        assert_eq!(tried(&sample), ["node", "shell"]);
+        for (name, value) in &mut sample.headers {
+            match name.as_str() {
+                "accept" => *value = "application/json".into(),
+                "accept-encoding" | "user-agent" => value.clear(),
+                _ => {}
+            }
+        }
+        assert_eq!(tried(&sample), ["node"]);
     }
 }

@@ -476,6 +476,62 @@ async fn a_user_action_is_bound_to_the_request_and_used_up_last() {
     assert_eq!(tokens.asked.load(Ordering::SeqCst), 4);
 }
 
+/// Notes what it is asked about.
+#[derive(Clone, Default)]
+struct Asked(Arc<Mutex<Vec<String>>>);
+
+impl UserActionVerifier for Asked {
+    type Error = Infallible;
+    type Future = std::future::Ready<Result<UserActionOutcome, Infallible>>;
+
+    fn use_up(&self, action: UserAction<'_>) -> Self::Future {
+        let app = action.app.map_or("nobody", |app| app.id().as_str());
+        let body = String::from_utf8_lossy(action.body);
+        self.0
+            .lock()
+            .unwrap()
+            .push(format!("{app} {} {} {body}", action.method, action.path));
+        std::future::ready(Ok(UserActionOutcome::UsedUp))
+    }
+}
+
+#[tokio::test]
+async fn a_user_action_is_asked_about_with_all_that_it_is_bound_to() {
+    let asked = Asked::default();
+    let layer = VerifyRequest::builder()
+        .apps(apps())
+        .replay_guard(guard())
+        .user_action(asked.clone())
+        .clock(ManualClock::at(start()))
+        .build()
+        .unwrap();
+    let inner = Router::new()
+        .route("/registration/code", put(|| async {}))
+        .layer(layer);
+    let call = Call::client_app(start())
+        .uri("/auth/registration/code?a=1")
+        .body("body")
+        .with("x-dfns-useraction", "token");
+    through_router(&Router::new().nest("/auth", inner), call)
+        .await
+        .assert_success();
+    assert_eq!(
+        *asked.0.lock().unwrap(),
+        [format!("{CLIENT_APP} PUT /auth/registration/code?a=1 body")]
+    );
+
+    let alone = ServiceBuilder::new()
+        .layer(nonce_layer().insecure_without_applications())
+        .layer(UserActionLayer::new(asked.clone()))
+        .service(Calls::default().echo());
+    let call = Call::client_app(start()).with("x-dfns-useraction", "token");
+    send(&alone, call.body("{}").build()).await.assert_success();
+    assert_eq!(
+        asked.0.lock().unwrap()[1],
+        format!("nobody PUT {PATH} {{}}")
+    );
+}
+
 #[tokio::test]
 async fn unknown_paths_of_a_layered_router_are_checked_before_they_are_not_found() {
     let router = Router::new()

@@ -111,6 +111,15 @@ async fn equal_nonces_of_two_apps_do_not_collide(guard: Arc<impl Guard>) {
     }
 }
 
+async fn an_ids_end_is_not_taken_for_a_nonces_beginning(guard: Arc<impl Guard>) {
+    let (short, long) = (app("app"), app(&format!("app{}", "x".repeat(16))));
+    let digest = claim(&short, NonceId::Digest([b'x'; 32]), at(300), at(0));
+    assert_eq!(guard.claim(digest).await.unwrap(), Claimed);
+    let uuid = NonceId::Uuid(uuid::Uuid::from_bytes([b'x'; 16]));
+    let uuid = claim(&long, uuid, at(300), at(0));
+    assert_eq!(guard.claim(uuid).await.unwrap(), Claimed);
+}
+
 async fn another_datetime_makes_no_other_nonce(guard: Arc<impl Guard>) {
     assert_eq!(claimed(&*guard, 1, 100, 0).await, Claimed);
     for fresh_until in [99, 101, 150, 360] {
@@ -218,6 +227,7 @@ macro_rules! contract {
 contract! {
     of_many_claims_at_once_one_wins
     equal_nonces_of_two_apps_do_not_collide
+    an_ids_end_is_not_taken_for_a_nonces_beginning
     another_datetime_makes_no_other_nonce
     a_nonce_from_the_future_is_kept_until_it_is_stale
     an_entry_lives_through_its_last_instant

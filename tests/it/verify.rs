@@ -19,10 +19,14 @@ use http_body_util::Full;
 use tower::{Layer, ServiceBuilder, service_fn};
 use tower_registration::{
     VerifyRequest,
-    app::{AppKind, StaticApps},
+    app::{AppId, AppKind, StaticApps},
     backend::memory::MemoryReplayGuard,
+    client::{ClientApp, SignRequestLayer},
     clock::ManualClock,
+    headers::HeaderNames,
+    registration::PATH,
     rejection::RejectionKind,
+    user_action::{UserAction, UserActionOutcome, UserActionVerifier},
     verified::Verified,
 };
 
@@ -547,6 +551,80 @@ async fn header_names_follow_the_prefix() {
     send(&service, Call::client_app(start()).build())
         .await
         .assert_error(401, "AppInvalid");
+}
+
+#[tokio::test]
+async fn the_prefix_counts_for_all_five_headers_on_either_side() {
+    let names = HeaderNames::with_prefix("x-acme-").unwrap();
+    let verify = VerifyRequest::builder()
+        .apps(support::apps())
+        .replay_guard(guard())
+        .user_action(AnyToken)
+        .header_prefix("x-acme-")
+        .clock(ManualClock::at(start()))
+        .build()
+        .unwrap();
+    let id = AppId::new(SERVER_APP).unwrap();
+    let app = ClientApp::server_side(&id, &SECRET.into(), signing_key()).unwrap();
+    let signing = |names| {
+        SignRequestLayer::new(app.clone())
+            .header_names(names)
+            .clock(ManualClock::at(start()))
+            .layer(verify.clone().layer(Calls::default().echo()))
+    };
+    let request = |action| {
+        Request::put(format!("https://{AUTHORITY}{PATH}"))
+            .header(action, "token")
+            .body(Full::<Bytes>::from(support::JANE))
+            .unwrap()
+    };
+    let service = signing(names);
+    send(&service, request("x-acme-useraction"))
+        .await
+        .assert_success();
+    send(&service, request("x-dfns-useraction"))
+        .await
+        .assert_error(403, "UserActionInvalid");
+    send(
+        &signing(HeaderNames::default()),
+        request("x-acme-useraction"),
+    )
+    .await
+    .assert_error(401, "AppInvalid");
+}
+
+/// Every token is good, once and again.
+struct AnyToken;
+
+impl UserActionVerifier for AnyToken {
+    type Error = Infallible;
+    type Future = std::future::Ready<Result<UserActionOutcome, Infallible>>;
+
+    fn use_up(&self, _: UserAction<'_>) -> Self::Future {
+        std::future::ready(Ok(UserActionOutcome::UsedUp))
+    }
+}
+
+#[tokio::test]
+async fn a_body_that_is_read_for_the_user_action_has_the_same_limit() {
+    let body = support::JANE.len();
+    for (limit, status) in [(body, 200), (body - 1, 413)] {
+        let service = VerifyRequest::builder()
+            .apps(support::apps())
+            .replay_guard(guard())
+            .user_action(AnyToken)
+            .max_body_bytes(limit)
+            .authority(AUTHORITY)
+            .clock(ManualClock::at(start()))
+            .build()
+            .unwrap()
+            .layer(Calls::default().echo());
+        for call in [Call::client_app(start()), Call::server_app(start())] {
+            let call = call.with("x-dfns-useraction", "token");
+            let answer = send(&service, call.build()).await;
+            assert_eq!(answer.status, status, "{answer:?}");
+        }
+    }
 }
 
 #[test]

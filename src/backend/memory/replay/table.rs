@@ -182,3 +182,28 @@ impl Hasher for LowBits {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_is_left_of_what_has_been_forgotten() {
+        let mut table = Table::new(Limits {
+            capacity: 100,
+            share: 100,
+            width: 10,
+        });
+        for number in 0..100 {
+            let entry = Entry {
+                key: number,
+                app: number,
+                fresh_until: 50,
+            };
+            assert_eq!(table.claim(entry, 0), Ok(ClaimOutcome::Claimed));
+        }
+        table.forget(1_000);
+        assert_eq!(table.live(), 0);
+        assert!(table.apps.is_empty() && table.buckets.is_empty());
+    }
+}
