@@ -12,17 +12,31 @@ pub(crate) use tracing::{debug, error, info, warn};
 
 #[cfg(not(feature = "tracing"))]
 mod silent {
-    /// Accepts what the `tracing` macro of the same name accepts, uses the values, emits nothing.
+    /// Accepts what the `tracing` macros accept, uses the values, emits nothing. The level is there
+    /// so that two events are as different to lints as they are with the feature on.
     macro_rules! silent {
-        (target: $target:expr, $($(%)? $name:ident = $(%)? $(?)? $value:expr,)* $message:literal) => {{
-            let _ = $target;
+        ($level:literal, target: $target:expr, $($(%)? $name:ident = $(%)? $(?)? $value:expr,)* $message:literal) => {{
+            let _ = ($level, $target);
             $(let _ = &$value;)*
         }};
     }
-    pub(crate) use silent as debug;
-    pub(crate) use silent as error;
-    pub(crate) use silent as info;
-    pub(crate) use silent as warn;
+    macro_rules! debug {
+        ($($event:tt)*) => { $crate::trace::silent!("debug", $($event)*) };
+    }
+    macro_rules! error {
+        ($($event:tt)*) => { $crate::trace::silent!("error", $($event)*) };
+    }
+    macro_rules! info {
+        ($($event:tt)*) => { $crate::trace::silent!("info", $($event)*) };
+    }
+    macro_rules! warning {
+        ($($event:tt)*) => { $crate::trace::silent!("warn", $($event)*) };
+    }
+    pub(crate) use debug;
+    pub(crate) use error;
+    pub(crate) use info;
+    pub(crate) use silent;
+    pub(crate) use warning as warn;
 }
 #[cfg(not(feature = "tracing"))]
-pub(crate) use silent::{debug, error, info, warn};
+pub(crate) use silent::{debug, error, info, silent, warn};
