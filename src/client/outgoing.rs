@@ -194,6 +194,7 @@ mod tests {
             ("https://a.example/", "a.example"),
             ("https://a.example:443/", "a.example"),
             ("https://a.example:80/", "a.example:80"),
+            ("http://a.example:443/", "a.example:443"),
             ("http://a.example:80/", "a.example"),
             ("http://[::1]:8080/", "[::1]:8080"),
         ] {
