@@ -151,6 +151,20 @@ impl HeaderNames {
         }
     }
 
+    /// Marks secret, signature and user action as sensitive, so that `Debug` and HTTP/2's header
+    /// compression leave them out. To readers they are as before.
+    pub(crate) fn mark_secrets(&self, headers: &mut HeaderMap) {
+        for credential in [
+            Credential::AppSecret,
+            Credential::ApiSignature,
+            Credential::UserAction,
+        ] {
+            if let Some(value) = headers.get_mut(self.get(credential)) {
+                value.set_sensitive(true);
+            }
+        }
+    }
+
     /// The value of a header that has to be there.
     ///
     /// # Errors

@@ -14,7 +14,8 @@ use crate::{
 };
 
 /// Requires the id of an active application and, for a server-side one, a secret of it. First of
-/// all, requires every credential header to be within its bounds.
+/// all, requires every credential header to be within its bounds. The headers of a request that
+/// passes are marked where they are secret, so that `Debug` of them does not show it.
 pub struct AppCheck<R> {
     registry: Arc<R>,
     settings: AppSettings,
@@ -96,6 +97,7 @@ where
             .map_err(|error| Rejection::unavailable("application registry failed", error))?
             .ok_or_else(|| Rejection::new(RejectionKind::AppInvalid, "application is unknown"))?;
         self.verdict(&app, &request)?;
+        self.0.names.mark_secrets(request.headers_mut());
         // Nothing that was proved before is kept: all of it was about who is proved now.
         *Verified::of_mut(request.extensions_mut()) = Verified {
             app: Some(VerifiedApp(app)),

@@ -14,6 +14,7 @@ use super::app::{ClientApp, Credentials};
 use crate::{
     headers::{Credential, HeaderNames},
     signature::{CanonicalError, CanonicalRequest, RequestParts, SigningFailed, TransportProfile},
+    target,
 };
 
 /// Why a request cannot be signed as it would go out.
@@ -94,17 +95,15 @@ impl Signer {
         parts: &'a Parts,
         body: &'a [u8],
     ) -> Result<CanonicalRequest<'a>, CanonicalError> {
-        let host = authority(&parts.uri);
-        let sent_host = parts.headers.get(HOST).and_then(|host| host.to_str().ok());
         CanonicalRequest::of(RequestParts {
             method: &parts.method,
             scheme: self.scheme.as_str(),
-            authority: self
-                .authority
-                .as_ref()
-                .map_or(sent_host.unwrap_or(host), Authority::as_str),
-            path_and_query: parts.uri.path_and_query().map_or("", |path| path.as_str()),
-            host,
+            authority: self.authority.as_ref().map_or_else(
+                || target::host(&parts.headers, &parts.uri),
+                Authority::as_str,
+            ),
+            path_and_query: target::path_and_query(&parts.uri),
+            host: target::authority(&parts.uri),
             headers: &parts.headers,
             names: &self.names,
             body,
@@ -132,7 +131,7 @@ fn set_host(headers: &mut HeaderMap, uri: &Uri, version: Version) -> Result<(), 
     if headers.contains_key(HOST) {
         return Ok(());
     }
-    if authority(uri).is_empty() {
+    if target::authority(uri).is_empty() {
         return Err(RequestError::NoAuthority);
     }
     if version == Version::HTTP_2 {
@@ -157,10 +156,6 @@ fn has_defined_payload(method: &Method) -> bool {
         *method,
         Method::GET | Method::HEAD | Method::DELETE | Method::CONNECT
     )
-}
-
-fn authority(uri: &Uri) -> &str {
-    uri.authority().map_or("", Authority::as_str)
 }
 
 fn encoded(base64: String) -> HeaderValue {
@@ -199,6 +194,7 @@ mod tests {
             ("https://a.example/", "a.example"),
             ("https://a.example:443/", "a.example"),
             ("https://a.example:80/", "a.example:80"),
+            ("http://a.example:443/", "a.example:443"),
             ("http://a.example:80/", "a.example"),
             ("http://[::1]:8080/", "[::1]:8080"),
         ] {

@@ -29,7 +29,7 @@ use std::{
     task::{Context, Poll, ready},
 };
 
-use http::{Request, header::HOST, request::Parts, uri::Authority};
+use http::{Request, request::Parts, uri::Authority};
 use http_body::Body;
 use pin_project::pin_project;
 
@@ -44,8 +44,7 @@ use crate::{
     gate::{Check, GateLayer},
     headers::Credential,
     rejection::{Rejection, RejectionKind},
-    target::{original_uri, path_and_query},
-    trace,
+    target, trace,
     verified::{Verified, VerifiedSignature},
 };
 
@@ -134,19 +133,17 @@ impl Settings {
         app: &Application,
         signature: &ApiSignature,
     ) -> Result<VerifiedSignature, Rejection> {
-        let uri = original_uri(&parts.uri, &parts.extensions);
-        let host = uri.authority().map_or("", Authority::as_str);
-        let received_host = parts.headers.get(HOST).and_then(|host| host.to_str().ok());
+        let uri = target::original_uri(&parts.uri, &parts.extensions);
         let authority = self
             .authority
             .as_ref()
-            .map_or_else(|| received_host.unwrap_or(host), Authority::as_str);
+            .map_or_else(|| target::host(&parts.headers, uri), Authority::as_str);
         let request = CanonicalRequest::of(RequestParts {
             method: &parts.method,
             scheme: self.scheme.as_str(),
             authority,
-            path_and_query: path_and_query(uri),
-            host,
+            path_and_query: target::path_and_query(uri),
+            host: target::authority(uri),
             headers: &parts.headers,
             names: &self.names,
             body,
@@ -242,7 +239,7 @@ mod tests {
     use std::{convert::Infallible, time::Duration};
 
     use bytes::Bytes;
-    use http::{HeaderValue, Method, Response, StatusCode};
+    use http::{HeaderValue, Method, Response, StatusCode, header::HOST};
     use http_body_util::{BodyExt, Channel, Full};
     use tower::{Layer, Service, ServiceBuilder, ServiceExt, service_fn};
 

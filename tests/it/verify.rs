@@ -533,6 +533,22 @@ async fn handlers_find_the_proofs_and_only_those_that_were_made() {
 }
 
 #[tokio::test]
+async fn the_debug_output_of_a_request_that_passed_shows_no_secret() {
+    let service =
+        verify(&ManualClock::at(start())).layer(service_fn(|request: Request<_>| async move {
+            let shown = format!("{:?}", request.headers());
+            assert!(shown.contains(SERVER_APP), "{shown}");
+            for secret in [SECRET, "a-token"] {
+                assert!(!shown.contains(secret), "{shown}");
+            }
+            assert_eq!(request.headers()["x-dfns-appsecret"], SECRET);
+            Ok::<_, Infallible>(http::Response::new(Full::<Bytes>::default()))
+        }));
+    let call = Call::server_app(start()).with("x-dfns-useraction", "a-token");
+    send(&service, call.build()).await.assert_success();
+}
+
+#[tokio::test]
 async fn header_names_follow_the_prefix() {
     let verify = VerifyRequest::builder()
         .apps(support::apps())
