@@ -102,16 +102,19 @@ async fn run() -> Result<(), Failure> {
     let registrations =
         Registrations::new(store, registration_key()?).with_policy(config.policy.policy()?);
     let deliverer = Deliverer::new(registrations.clone(), mailer);
-    let dispatcher = Dispatcher::new(deliverer).start();
+    let dispatcher = Dispatcher::new(deliverer);
 
     let router = router(config, registrations, &backend, dispatcher.wake())?;
     let listen = setting("LISTEN", "127.0.0.1:3000");
     let listener = TcpListener::bind(&listen)
         .await
         .map_err(|error| format!("LISTEN={listen}: {error}"))?;
+    let stop = stop_signal()?;
+    // From here on nothing is wrong with the configuration: mails that are owed may go out.
+    let dispatcher = dispatcher.start();
     announce(listener.local_addr()?, &mailbox);
     axum::serve(listener, router)
-        .with_graceful_shutdown(stop_signal()?)
+        .with_graceful_shutdown(stop)
         .await?;
 
     // All that was accepted is answered. What is being sent is finished; what else is owed stays

@@ -10,7 +10,6 @@
 //! 4. The inner service's errors are its own and pass through.
 
 use std::{
-    any::Any,
     fmt,
     future::Future,
     panic::{AssertUnwindSafe, catch_unwind},
@@ -241,7 +240,7 @@ where
                 verdict,
                 inner: ready,
             },
-            Err(panic) => GateFuture::Refused(Some(panicked(&*panic))),
+            Err(_) => GateFuture::Refused(Some(panicked())),
         }
     }
 }
@@ -310,16 +309,13 @@ where
     V: Future<Output = Result<Request<B>, Rejection>>,
 {
     catch_unwind(AssertUnwindSafe(|| verdict.poll(cx)))
-        .unwrap_or_else(|panic| Poll::Ready(Err(panicked(&*panic))))
+        .unwrap_or_else(|_| Poll::Ready(Err(panicked())))
 }
 
-fn panicked(panic: &(dyn Any + Send)) -> Rejection {
-    let text = panic
-        .downcast_ref::<&str>()
-        .map(|text| (*text).to_owned())
-        .or_else(|| panic.downcast_ref::<String>().cloned())
-        .unwrap_or_default();
-    Rejection::unavailable("a check panicked", text)
+/// The panic's own text is not taken over: nobody knows what stands in it. The panic hook has
+/// shown it already.
+fn panicked() -> Rejection {
+    Rejection::unavailable("a check failed", "it panicked")
 }
 
 fn refuse<B>(rejection: Rejection) -> Response<GateBody<B>> {

@@ -80,22 +80,22 @@ pub enum AppConfigError {
     #[error(transparent)]
     Duplicate(#[from] DuplicateApp),
     /// One of its secrets is empty.
-    #[error("application {app}: {source}")]
+    #[error("application {app}: {reason}")]
     Secret {
         /// Which application.
         app: AppId,
         /// What is wrong.
-        source: EmptySecret,
+        reason: EmptySecret,
     },
     /// One of its keys can't be used.
-    #[error("application {app}, public key {number}: {source}")]
+    #[error("application {app}, public key {number}: {reason}")]
     Key {
         /// Which application.
         app: AppId,
         /// Which of its keys, counted from 1.
         number: usize,
         /// What is wrong.
-        source: KeyError,
+        reason: KeyError,
     },
     /// It has more than [`MAX_KEYS`] keys, of which the last would never be tried.
     #[error("application {app} has {keys} public keys: use at most {MAX_KEYS}")]
@@ -135,9 +135,9 @@ fn hash_all(app: &AppId, secrets: &[SecretConfig]) -> Result<Vec<AppSecretHash>,
             }
         })
         .collect::<Result<_, _>>()
-        .map_err(|source| AppConfigError::Secret {
+        .map_err(|reason| AppConfigError::Secret {
             app: app.clone(),
-            source,
+            reason,
         })
 }
 
@@ -151,10 +151,10 @@ fn load_all(app: &AppId, keys: &[String]) -> Result<Vec<VerifyingKey>, AppConfig
     (1..)
         .zip(keys)
         .map(|(number, pem)| {
-            VerifyingKey::from_pem(pem).map_err(|source| AppConfigError::Key {
+            VerifyingKey::from_pem(pem).map_err(|reason| AppConfigError::Key {
                 app: app.clone(),
                 number,
-                source,
+                reason,
             })
         })
         .collect()

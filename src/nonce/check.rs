@@ -14,6 +14,7 @@ use crate::{
     gate::{Ask, Check, Conclude, GateLayer, Then},
     headers::{Credential, HeaderNames},
     rejection::{Rejection, RejectionKind},
+    trace,
     verified::Verified,
 };
 
@@ -196,7 +197,10 @@ where
         let refuse = |kind, reason: &'static str| Err(Rejection::new(kind, reason));
         match outcome {
             Ok(ClaimOutcome::Claimed) => {
-                Verified::of_mut(request.extensions_mut()).claimed = true;
+                let verified = Verified::of_mut(request.extensions_mut());
+                verified.claimed = true;
+                let app = verified.app().map(|app| app.application().id());
+                trace::debug!(target: trace::VERIFY, app = app.map_or("", AppId::as_str), outcome = "Verified", "request verified");
                 Ok(request)
             }
             Ok(ClaimOutcome::Replayed) => {

@@ -37,7 +37,7 @@ use super::{
     body::{Buffering, CheckedBody, collect},
     canonical::{CanonicalRequest, RequestParts},
     settings::{Settings, SignatureCheckBuilder},
-    verify::{ApiSignature, MAX_KEYS, verify},
+    verify::{ApiSignature, MAX_KEYS, SignatureError, verify},
 };
 use crate::{
     app::{AppKind, Application},
@@ -121,6 +121,9 @@ impl Settings {
                     .names
                     .require(request.headers(), Credential::ApiSignature)?;
                 let signature = ApiSignature::decode(header).map_err(|error| refuse(&error))?;
+                if app.keys().is_empty() {
+                    return Err(refuse(&SignatureError::NoKey));
+                }
                 Ok(Some((Arc::clone(app), signature)))
             }
         }

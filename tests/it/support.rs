@@ -30,6 +30,7 @@ pub(crate) const CLIENT_APP: &str = "312CE25E-A112-4D45-9965-6175E7C568DD";
 pub(crate) const SERVER_APP: &str = "495C1CF8-673A-499C-A1F7-CFD32B60E726";
 pub(crate) const EMPLOYEE_APP: &str = "ap-employee-only";
 pub(crate) const POWERLESS_APP: &str = "ap-without-permissions";
+pub(crate) const KEYLESS_APP: &str = "ap-without-keys";
 pub(crate) const INACTIVE_APP: &str = "ap-inactive";
 pub(crate) const SECRET: &str = "secret-0b8f1d6e-8a55-4ac1-a2ff-5b7f6c3c3f3a";
 pub(crate) const AUTHORITY: &str = "api.example.com";
@@ -62,6 +63,11 @@ pub(crate) fn apps() -> StaticApps {
         Application::client_side(id(CLIENT_APP)).with_permissions(end_users),
         Application::server_side(id(SERVER_APP), vec![secret], vec![verifying_key()])
             .with_permissions(end_users),
+        Application::server_side(
+            id(KEYLESS_APP),
+            vec![AppSecretHash::of(SECRET).expect("a secret")],
+            vec![],
+        ),
         Application::client_side(id(EMPLOYEE_APP)).with_permissions(employees),
         Application::client_side(id(POWERLESS_APP)),
         Application::client_side(id(INACTIVE_APP))

@@ -31,8 +31,9 @@ use tower_registration::{
 };
 
 use crate::support::{
-    self, AUTHORITY, Answer, CLIENT_APP, Call, Calls, INACTIVE_APP, SECRET, SERVER_APP, guard,
-    nonce_at, nonce_of, other_signing_key, send, signing_key, start, verify, verify_with,
+    self, AUTHORITY, Answer, CLIENT_APP, Call, Calls, INACTIVE_APP, KEYLESS_APP, SECRET,
+    SERVER_APP, guard, nonce_at, nonce_of, other_signing_key, send, signing_key, start, verify,
+    verify_with,
 };
 
 /// Sends one call through all checks, with a guard of its own.
@@ -435,6 +436,8 @@ async fn a_stranger_makes_no_body_be_read() {
         signed(server()).with("x-dfns-apisignature", "not base64"),
         unsigned(),
         server().with("content-length", "16385"),
+        // No key could verify whatever the body is.
+        server().with("x-dfns-appid", KEYLESS_APP),
     ] {
         let (read, answer) = body_is_read(call).await;
         assert!(!read, "{answer:?}");
