@@ -1,0 +1,176 @@
+//! The layer, its service, and its future.
+
+use std::{
+    fmt,
+    future::Future,
+    panic::{AssertUnwindSafe, catch_unwind},
+    pin::Pin,
+    task::{Context, Poll, ready},
+};
+
+use http::{Request, Response};
+use pin_project::pin_project;
+use tower_layer::Layer;
+use tower_service::Service;
+
+use super::{Check, GateBody};
+use crate::{
+    rejection::{Rejection, RejectionKind},
+    trace,
+};
+
+/// Mounts a [`Check`] in front of a service.
+#[derive(Clone, Debug)]
+#[must_use]
+pub struct GateLayer<C> {
+    check: C,
+}
+
+impl<C> GateLayer<C> {
+    /// A layer that lets pass what `check` lets pass.
+    pub fn from_check(check: C) -> Self {
+        Self { check }
+    }
+
+    pub(crate) fn check_mut(&mut self) -> &mut C {
+        &mut self.check
+    }
+}
+
+impl<S, C: Clone> Layer<S> for GateLayer<C> {
+    type Service = Gate<C, S>;
+
+    fn layer(&self, inner: S) -> Self::Service {
+        Gate {
+            check: self.check.clone(),
+            inner,
+        }
+    }
+}
+
+/// A service behind a [`Check`].
+#[derive(Clone, Debug)]
+pub struct Gate<C, S> {
+    check: C,
+    inner: S,
+}
+
+impl<C, S, B, ResBody> Service<Request<B>> for Gate<C, S>
+where
+    C: Check<B>,
+    S: Service<Request<C::Body>, Response = Response<ResBody>> + Clone,
+{
+    type Response = Response<GateBody<ResBody>>;
+    type Error = S::Error;
+    type Future = GateFuture<C::Future, S, S::Future>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
+        self.inner.poll_ready(cx)
+    }
+
+    fn call(&mut self, request: Request<B>) -> Self::Future {
+        // The service that was polled ready goes with the request; its clone stays behind.
+        let clone = self.inner.clone();
+        let ready = std::mem::replace(&mut self.inner, clone);
+        match catch_unwind(AssertUnwindSafe(|| self.check.check(request))) {
+            Ok(verdict) => GateFuture::Checking {
+                verdict,
+                inner: ready,
+            },
+            Err(_) => GateFuture::Refused(Some(panicked())),
+        }
+    }
+}
+
+/// The answer of a [`Gate`].
+#[pin_project(project = GateProjection)]
+pub enum GateFuture<V, S, F> {
+    /// The check is under way.
+    Checking {
+        /// Its verdict.
+        #[pin]
+        verdict: V,
+        /// The readied service.
+        inner: S,
+    },
+    /// The check has passed.
+    Calling(#[pin] F),
+    /// The check could not even begin.
+    Refused(Option<Rejection>),
+}
+
+impl<V, S, F> fmt::Debug for GateFuture<V, S, F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Checking { .. } => "GateFuture::Checking",
+            Self::Calling(_) => "GateFuture::Calling",
+            Self::Refused(_) => "GateFuture::Refused",
+        })
+    }
+}
+
+impl<V, S, B, ResBody> Future for GateFuture<V, S, S::Future>
+where
+    V: Future<Output = Result<Request<B>, Rejection>>,
+    S: Service<Request<B>, Response = Response<ResBody>>,
+{
+    type Output = Result<Response<GateBody<ResBody>>, S::Error>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        loop {
+            let next = match self.as_mut().project() {
+                GateProjection::Checking { verdict, inner } => {
+                    match ready!(poll_verdict(verdict, cx)) {
+                        Ok(request) => Self::Calling(inner.call(request)),
+                        Err(rejection) => return Poll::Ready(Ok(refuse(rejection))),
+                    }
+                }
+                GateProjection::Calling(response) => {
+                    return response
+                        .poll(cx)
+                        .map_ok(|answer| answer.map(GateBody::Inner));
+                }
+                GateProjection::Refused(rejection) => {
+                    let rejection = rejection.take().expect("polled after completion");
+                    return Poll::Ready(Ok(refuse(rejection)));
+                }
+            };
+            self.set(next);
+        }
+    }
+}
+
+/// Polls a verdict; a panic in it is a check that could not be made.
+fn poll_verdict<V, B>(verdict: Pin<&mut V>, cx: &mut Context<'_>) -> Poll<V::Output>
+where
+    V: Future<Output = Result<Request<B>, Rejection>>,
+{
+    catch_unwind(AssertUnwindSafe(|| verdict.poll(cx)))
+        .unwrap_or_else(|_| Poll::Ready(Err(panicked())))
+}
+
+/// The panic's own text is not taken over: nobody knows what stands in it. The panic hook has
+/// shown it already.
+fn panicked() -> Rejection {
+    Rejection::unavailable("a check failed", "it panicked")
+}
+
+fn refuse<B>(rejection: Rejection) -> Response<GateBody<B>> {
+    log(&rejection);
+    rejection.into_response().map(GateBody::Rejection)
+}
+
+/// Logs what a caller did at `debug`, what the operator has to mend at `error`.
+pub(crate) fn log(rejection: &Rejection) {
+    let name = rejection.kind().row().name;
+    let reason = rejection.reason();
+    let source = std::error::Error::source(rejection);
+    match rejection.kind() {
+        RejectionKind::InternalError | RejectionKind::Unavailable => {
+            trace::error!(target: trace::VERIFY, outcome = name, reason = reason, source = ?source, "request refused");
+        }
+        _ => {
+            trace::debug!(target: trace::VERIFY, outcome = name, reason = reason, source = ?source, "request refused");
+        }
+    }
+}
