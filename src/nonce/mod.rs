@@ -10,6 +10,7 @@ mod check;
 mod codec;
 mod freshness;
 mod replay;
+mod scan;
 
 pub use check::{ClaimCheck, Claimed, FreshCheck, NonceCheck, NonceLayer};
 pub use codec::{MAX_RANDOM_CHARS, MIN_RANDOM_CHARS, Nonce, NonceError, NonceId};
