@@ -101,6 +101,12 @@ async fn each_answer_of_a_mailer_is_settled_and_reported() {
             Delivery::GaveUp(reason) => assert_eq!(Some(reason), gave_up, "{behaviour:?}"),
             Delivery::Later(at) => {
                 assert!(retried, "{behaviour:?}");
+                let ended = DateTime::UNIX_EPOCH + start.elapsed();
+                let waits = (at - ended).to_std().unwrap();
+                assert!(
+                    (5..=10).contains(&waits.as_secs()),
+                    "{behaviour:?}: {waits:?}"
+                );
                 assert_eq!(store.get(&jane()).unwrap().owed.unwrap().next_at, at);
             }
             other => panic!("{other:?} for {behaviour:?}"),
