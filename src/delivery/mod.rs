@@ -11,7 +11,7 @@
 //! 3. A mail may go out twice where a sender died, or the store failed, between sending and
 //!    settling. Both have one message id.
 //! 4. With a plain store, a [`Courier`] delivers in this process. What it has not delivered when
-//!    the process ends is sent when the user asks again.
+//!    the process ends is not sent any more: the user asks again, and gets another code.
 //! 5. With a store that is an [`Outbox`](crate::registration::Outbox), [`Dispatcher`]s deliver
 //!    whatever is owed, here or in other processes. A crash loses nothing.
 //!

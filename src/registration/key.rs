@@ -328,6 +328,11 @@ mod tests {
             digest,
             key(1).digest(&user("orh", "jane@example.co"), 1, &code())
         );
+        assert_ne!(
+            key(1).digest(&user("org", "ajane@example.co"), 1, &code()),
+            key(1).digest(&user("orga", "jane@example.co"), 1, &code()),
+            "where the organisation ends counts"
+        );
         assert_ne!(digest, key(1).digest(&jane(), 2, &code()));
         assert_ne!(
             digest,

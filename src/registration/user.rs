@@ -21,8 +21,8 @@ pub struct Username(String);
 pub struct InvalidUsername;
 
 impl Username {
-    /// Reads an address: trimmed, [`MIN_USERNAME`] to [`MAX_USERNAME`] bytes, no control
-    /// characters, then lower case.
+    /// Reads an address: trimmed, [`MIN_USERNAME`] to [`MAX_USERNAME`] bytes as written and in
+    /// lower case, no control characters. What [`as_str`](Self::as_str) gives reads as itself.
     ///
     /// ```
     /// use tower_registration::registration::Username;
@@ -36,13 +36,19 @@ impl Username {
     /// If `address` is none.
     pub fn new(address: &str) -> Result<Self, InvalidUsername> {
         let address = address.trim();
-        let sized = (MIN_USERNAME..=MAX_USERNAME).contains(&address.len());
-        if !sized || address.chars().any(char::is_control) {
+        let sized = |text: &str| (MIN_USERNAME..=MAX_USERNAME).contains(&text.len());
+        if !sized(address) || address.chars().any(char::is_control) {
+            return Err(InvalidUsername);
+        }
+        // What is kept has to be an address too, or a store could not read it back: in lower case
+        // some letters are longer, and one is no letter any more.
+        let address = address.to_lowercase();
+        if !sized(&address) {
             return Err(InvalidUsername);
         }
         let no_display_name = Options::default().without_display_text();
-        EmailAddress::parse_with_options(address, no_display_name).map_err(|_| InvalidUsername)?;
-        Ok(Self(address.to_lowercase()))
+        EmailAddress::parse_with_options(&address, no_display_name).map_err(|_| InvalidUsername)?;
+        Ok(Self(address))
     }
 
     /// The address in lower case.
@@ -129,6 +135,20 @@ mod tests {
             Username::new("\tJÜRGEN@Example.CO\n").unwrap().as_str(),
             "jürgen@example.co"
         );
+    }
+
+    #[test]
+    fn a_username_reads_back_as_itself_though_its_lower_case_be_longer() {
+        // Two bytes, and three in lower case; a local part has 64.
+        let named = |count| Username::new(&("\u{23a}".repeat(count) + "@example.co"));
+        let longest = named(21).unwrap();
+        assert_eq!(Username::new(longest.as_str()), Ok(longest));
+        assert!(named(22).is_err());
+        let labels = vec!["\u{23a}".repeat(21); 4].join(".");
+        assert!(labels.len() < MAX_USERNAME - "a@.co".len());
+        assert!(Username::new(&format!("a@{labels}.co")).is_err());
+        // In lower case an `i` and a combining dot, which the library takes for no address.
+        assert!(Username::new("\u{130}zmir@example.co").is_err());
     }
 
     #[test]

@@ -22,7 +22,7 @@ use tower_registration::{
     backend::memory::{Behaviour, MemoryMailer, MemoryRegistrations},
     delivery::{
         Courier, CourierLimits, DEFAULT_LEASE, DEFAULT_SEND_TIMEOUT, Deliverer, Delivery,
-        DeliveryEvent, Dispatcher, Failure, GiveUp, Handover, NoRoom, Permit,
+        DeliveryEvent, Dispatcher, DispatcherLimits, Failure, GiveUp, Handover, NoRoom, Permit,
     },
     mail::{MailError, Mailer, RegistrationEmail},
     registration::{
@@ -101,6 +101,12 @@ async fn each_answer_of_a_mailer_is_settled_and_reported() {
             Delivery::GaveUp(reason) => assert_eq!(Some(reason), gave_up, "{behaviour:?}"),
             Delivery::Later(at) => {
                 assert!(retried, "{behaviour:?}");
+                let ended = DateTime::UNIX_EPOCH + start.elapsed();
+                let waits = (at - ended).to_std().unwrap();
+                assert!(
+                    (5..=10).contains(&waits.as_secs()),
+                    "{behaviour:?}: {waits:?}"
+                );
                 assert_eq!(store.get(&jane()).unwrap().owed.unwrap().next_at, at);
             }
             other => panic!("{other:?} for {behaviour:?}"),
@@ -504,6 +510,64 @@ async fn a_courier_sends_so_many_at_once_and_no_more() {
     }
     assert_eq!(courier.shutdown(HOUR).await.left, 0);
     assert_eq!(*mailer.0.lock().unwrap(), (0, 3));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_dispatcher_sends_so_many_at_once_and_leases_no_more() {
+    let store = MemoryRegistrations::new();
+    let registrations = registrations(store.clone());
+    let users: Vec<_> = (0..10).map(|n| user(&format!("user{n}"))).collect();
+    for user in &users {
+        store.insert_if_absent(user, pending());
+        resend(&registrations, user).await;
+    }
+    let mailer = Watchful::default();
+    let limits = DispatcherLimits {
+        concurrency: NonZeroUsize::new(3).unwrap(),
+        ..DispatcherLimits::default()
+    };
+    let deliverer = Deliverer::new(registrations, mailer.clone());
+    let dispatcher = Dispatcher::with_limits(deliverer, limits).start();
+    until(|| !mailer.in_flight.lock().unwrap().is_empty()).await;
+    sleep(Duration::from_secs(5)).await;
+    assert_eq!(mailer.in_flight.lock().unwrap().len(), 3);
+    let leased = |user: &&UserId| store.get(user).unwrap().lease.is_some();
+    assert_eq!(users.iter().filter(leased).count(), 3);
+    dispatcher.stop().await;
+    assert_eq!(mailer.sent.load(Ordering::SeqCst), 3);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_courier_leaves_a_mail_whose_store_fails_ten_times_in_a_row() {
+    /// Loads what it can't replace.
+    #[derive(Clone)]
+    struct Down(MemoryRegistrations, Arc<AtomicUsize>);
+    impl RegistrationStore for Down {
+        type Error = std::io::Error;
+        async fn load(&self, user: &UserId) -> Result<Option<Registration>, std::io::Error> {
+            Ok(self.0.get(user))
+        }
+        async fn replace(
+            &self,
+            _: &UserId,
+            _: u64,
+            _: &Registration,
+        ) -> Result<bool, std::io::Error> {
+            self.1.fetch_add(1, Ordering::SeqCst);
+            Err(std::io::Error::other("down"))
+        }
+    }
+    let (store, _, mailer) = owed().await;
+    let down = Down(store, Arc::default());
+    let deliverer = Deliverer::new(registrations(down.clone()), mailer);
+    let courier = Courier::with_limits(deliverer, limits(1, 1));
+    courier.reserve().unwrap().hand_over(jane());
+    for _ in 0..24 {
+        sleep(HOUR).await;
+    }
+    assert_eq!(down.1.load(Ordering::SeqCst), 10);
+    assert!(courier.reserve().is_ok(), "its room is free");
+    assert_eq!(courier.shutdown(HOUR).await.left, 1);
 }
 
 #[tokio::test(start_paused = true)]

@@ -415,7 +415,7 @@ async fn dispatchers_at_once_never_lease_one_user_twice() {
 async fn a_row_that_can_not_be_read_keeps_no_other_mail_from_going_out() {
     let backend = SqliteBackend::connect("sqlite::memory:").await.unwrap();
     let store = backend.registrations();
-    for (name, due) in [("broken", 0), ("skewed", 1), ("jane", 2)] {
+    for (name, due) in [("broken", 0), ("skewed", 1), ("last", 2), ("jane", 3)] {
         store
             .insert_if_absent(&user(name), &owing(at(due)))
             .await
@@ -424,11 +424,14 @@ async fn a_row_that_can_not_be_read_keeps_no_other_mail_from_going_out() {
     for sql in [
         "UPDATE tower_registration_user SET registration = '{' WHERE username LIKE 'broken%'",
         "UPDATE tower_registration_user SET version = 9 WHERE username LIKE 'skewed%'",
+        "UPDATE tower_registration_user SET version = 9223372036854775807, \
+         registration = json_set(registration, '$.version', 9223372036854775807) \
+         WHERE username LIKE 'last%'",
     ] {
         sqlx::query(sql).execute(backend.pool()).await.unwrap();
     }
-    assert!(store.lease_due(at(9), at(60), 2).await.unwrap().is_empty());
-    let leased = store.lease_due(at(9), at(60), 2).await.unwrap();
+    assert!(store.lease_due(at(9), at(60), 3).await.unwrap().is_empty());
+    let leased = store.lease_due(at(9), at(60), 3).await.unwrap();
     assert_eq!(leased.len(), 1);
     assert_eq!(leased[0].user, user("jane"));
     let broken = store.load(&user("broken")).await;

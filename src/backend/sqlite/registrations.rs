@@ -6,7 +6,7 @@ use sqlx::{Sqlite, SqlitePool, Transaction};
 use super::SqliteError;
 use crate::{
     registration::{
-        DueMail, Lease, OrgId, Outbox, Registration, RegistrationStore, UserId, Username,
+        DueMail, OrgId, Outbox, Registration, RegistrationStore, UserId, Username, policy,
     },
     trace,
 };
@@ -124,17 +124,12 @@ async fn lease(
     until: DateTime<Utc>,
 ) -> Result<Option<DueMail>, SqliteError> {
     let expected = registration.version;
-    let token = expected.checked_add(1).ok_or(SqliteError::Version)?;
-    let registration = Registration {
-        lease: Some(Lease { token, until }),
-        version: token,
-        ..registration
-    };
+    let registration = policy::leased(&registration, until);
     let swapped = replace(&mut **transaction, &user, expected, &registration).await?;
     Ok(swapped.then_some(DueMail { user, registration }))
 }
 
-/// A row that can't be read, or whose version is not its registration's, would be the oldest for
+/// A row that can't be read, whose version is the last, or not its registration's, would be the oldest for
 /// ever and keep others from being found: it comes again when a lease would have ended.
 async fn put_off(
     transaction: &mut Transaction<'_, Sqlite>,
@@ -152,12 +147,15 @@ async fn put_off(
 }
 
 fn read((org_id, username, json): &Row) -> Option<DueMail> {
+    let registration: Registration = serde_json::from_str(json).ok()?;
+    // One that has no next version can't be leased.
+    version(registration.version.checked_add(1)?).ok()?;
     Some(DueMail {
         user: UserId {
             org_id: OrgId::new(org_id).ok()?,
             username: Username::new(username).ok()?,
         },
-        registration: serde_json::from_str(json).ok()?,
+        registration,
     })
 }
 
