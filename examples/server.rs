@@ -320,7 +320,8 @@ fn user_id(org_id: &str, username: &str) -> Result<UserId, Failure> {
 
 /// `SECRET_KEY`, or the key in [`KEY_FILE`], which is made if it is missing.
 fn registration_key() -> Result<RegistrationKey, Failure> {
-    if let Ok(hex) = env::var("SECRET_KEY") {
+    let hex = setting("SECRET_KEY", "");
+    if !hex.is_empty() {
         return Ok(RegistrationKey::from_hex(&hex).map_err(|error| format!("SECRET_KEY: {error}"))?);
     }
     let path = Path::new(KEY_FILE);
@@ -348,6 +349,7 @@ fn make_key_file(path: &Path) -> Result<(), Failure> {
         .mode(0o600)
         .open(&draft)?;
     writeln!(file, "{}", key.expose())?;
+    file.sync_all()?;
     let linked = fs::hard_link(&draft, path);
     fs::remove_file(&draft)?;
     match linked {

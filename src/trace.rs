@@ -8,7 +8,7 @@ pub(crate) const RESEND: &str = "tower_registration::resend";
 pub(crate) const DELIVERY: &str = "tower_registration::delivery";
 
 #[cfg(feature = "tracing")]
-pub(crate) use tracing::{debug, error, info, warn};
+pub(crate) use tracing::{Instrument, debug, error, info, warn};
 
 #[cfg(not(feature = "tracing"))]
 mod silent {
@@ -32,6 +32,15 @@ mod silent {
     macro_rules! warning {
         ($($event:tt)*) => { $crate::trace::silent!("warn", $($event)*) };
     }
+    /// Where there are no spans, a future is in none.
+    pub(crate) trait Instrument: Sized {
+        fn in_current_span(self) -> Self {
+            self
+        }
+    }
+
+    impl<F> Instrument for F {}
+
     pub(crate) use debug;
     pub(crate) use error;
     pub(crate) use info;
@@ -39,4 +48,4 @@ mod silent {
     pub(crate) use warning as warn;
 }
 #[cfg(not(feature = "tracing"))]
-pub(crate) use silent::{debug, error, info, silent, warn};
+pub(crate) use silent::{Instrument, debug, error, info, silent, warn};

@@ -139,6 +139,8 @@ impl<S, M> Courier<S, M> {
         self.0.stopping.send_replace(true);
         // All room is free when no mail is in hand, and none reserved either.
         let drained = timeout(within, self.0.room.acquire_many(self.0.capacity)).await;
+        // Who had looked at `stopping` before it was set finds the room closed.
+        self.0.room.close();
         let mut tasks = std::mem::take(&mut *self.0.tasks());
         if drained.is_err() {
             tasks.abort_all();

@@ -12,7 +12,7 @@ use std::{
 
 use tokio::{
     sync::Notify,
-    task::{JoinHandle, JoinSet},
+    task::{JoinError, JoinHandle, JoinSet},
     time::timeout,
 };
 
@@ -106,10 +106,14 @@ impl<S: Outbox, M: Mailer> Dispatcher<S, M> {
     async fn run(self) {
         let mut sends = JoinSet::new();
         while !self.signals.stopping.load(Ordering::SeqCst) {
-            while sends.try_join_next().is_some() {}
+            while let Some(ended) = sends.try_join_next() {
+                report(&ended);
+            }
             let free = self.limits.concurrency.get().saturating_sub(sends.len());
             if free == 0 {
-                sends.join_next().await;
+                if let Some(ended) = sends.join_next().await {
+                    report(&ended);
+                }
                 continue;
             }
             let due = self.lease(free).await;
@@ -123,7 +127,9 @@ impl<S: Outbox, M: Mailer> Dispatcher<S, M> {
                 let _ = timeout(interval, self.signals.wake.notified()).await;
             }
         }
-        while sends.join_next().await.is_some() {}
+        while let Some(ended) = sends.join_next().await {
+            report(&ended);
+        }
     }
 
     /// Leases in a task of its own, so that a store that panics is not the end of all delivery.
@@ -139,6 +145,13 @@ impl<S: Outbox, M: Mailer> Dispatcher<S, M> {
         };
         trace::error!(target: trace::DELIVERY, error = %failure, "due mails could not be leased: will be tried again");
         Vec::new()
+    }
+}
+
+/// A store or an observer may panic; the lease of the mail that was in hand runs out by itself.
+fn report(ended: &Result<(), JoinError>) {
+    if let Err(error) = ended {
+        trace::error!(target: trace::DELIVERY, panicked = error.is_panic(), "a delivery ended early: will be tried again when its lease ends");
     }
 }
 

@@ -11,7 +11,10 @@ use std::{
 use tokio::time::timeout;
 
 use super::Failure;
-use crate::mail::{MailError, Mailer, RegistrationEmail};
+use crate::{
+    mail::{MailError, Mailer, RegistrationEmail},
+    trace,
+};
 
 /// Hands `mail` over. A mailer that takes too long is dropped; one that panics has failed for now.
 pub(super) async fn send<M: Mailer>(
@@ -33,6 +36,7 @@ pub(super) async fn send<M: Mailer>(
 }
 
 fn failure(error: &impl MailError) -> Failure {
+    trace::warn!(target: trace::DELIVERY, reason = %error.reason(), transient = error.is_transient(), "mailer failed");
     if error.is_transient() {
         Failure::Transient
     } else {

@@ -1,6 +1,7 @@
 //! Mail through lettre: over SMTP, or into `.eml` files.
 
 use std::{
+    borrow::Cow,
     fs, io,
     path::{Path, PathBuf},
     time::Duration,
@@ -211,6 +212,17 @@ impl MailError for LettreError {
             Self::Address(_) | Self::Message(_) => false,
             Self::File(_) | Self::TimedOut => true,
             Self::Smtp(error) => !error.is_permanent() || refuses_the_login(error),
+        }
+    }
+
+    /// The error's own words, which are fixed, and the SMTP reply code.
+    fn reason(&self) -> Cow<'static, str> {
+        match self {
+            Self::Smtp(error) => match error.status() {
+                Some(code) => format!("{self}: it replied {code}").into(),
+                None => self.to_string().into(),
+            },
+            _ => self.to_string().into(),
         }
     }
 }

@@ -17,13 +17,20 @@ pub use template::{
     DefaultTemplate, InvalidProductName, MAX_PRODUCT_NAME, RenderedEmail, Template,
 };
 
-use std::{error::Error, future::Future, sync::Arc};
+use std::{borrow::Cow, error::Error, future::Future, sync::Arc};
 
 /// Why a mail was not handed over.
 pub trait MailError: Error + Send + Sync + 'static {
     /// Whether another try may succeed: the server was unreachable, busy or said 4xx. An unknown
     /// outcome is transient too.
     fn is_transient(&self) -> bool;
+
+    /// What the log says of it, so that an operator can act on it. Nothing that names the user:
+    /// no address, no code, and so not what a server said in its own words. By default, that no
+    /// reason is given.
+    fn reason(&self) -> Cow<'static, str> {
+        Cow::Borrowed("no reason given")
+    }
 }
 
 /// Hands registration mails to whatever carries them.

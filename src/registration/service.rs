@@ -46,7 +46,7 @@ use crate::{
     gate,
     rejection::{Rejection, RejectionKind},
     signature::{BodyLimits, Buffering, collect},
-    trace,
+    trace::{self, Instrument},
     verified::Verified,
 };
 
@@ -269,7 +269,8 @@ where
                     match body.and_then(|body| read(&body)) {
                         Err(rejection) => Stage::Decided(Some(Err(rejection))),
                         Ok(user) => {
-                            Stage::Working(tokio::spawn(Arc::clone(this.shared).work(asker, user)))
+                            let work = Arc::clone(this.shared).work(asker, user);
+                            Stage::Working(tokio::spawn(work.in_current_span()))
                         }
                     }
                 }

@@ -742,6 +742,26 @@ impl Write for Log {
     }
 }
 
+#[tokio::test(start_paused = true)]
+async fn what_the_handler_logs_stands_in_the_embedders_span() {
+    use tracing::Instrument;
+
+    let log = Log::default();
+    let writer = log.clone();
+    let subscriber = tracing_subscriber::fmt()
+        .with_ansi(false)
+        .with_writer(move || writer.clone())
+        .finish();
+    let _guard = tracing::subscriber::set_default(subscriber);
+    let fixture = fixture().await;
+    let span = tracing::info_span!("embedder", request = 7);
+    fixture.ask().instrument(span).await.assert_success();
+    let log = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
+    let line = log.lines().find(|line| line.contains("asked for")).unwrap();
+    assert!(line.contains("embedder{request=7}"), "{line}");
+    assert!(line.contains("Issued { generation: 1 }"), "{line}");
+}
+
 #[tokio::test]
 async fn no_code_secret_or_key_stands_in_store_queue_logs_debug_or_errors() {
     let log = Log::default();
