@@ -5,6 +5,7 @@
 //! [`RegistrationStore`]; it knows nothing of HTTP. [`ResendRegistration`] is the service in
 //! front of it.
 
+mod answer;
 mod builder;
 pub mod code;
 pub mod key;
@@ -18,6 +19,7 @@ mod store;
 pub(crate) mod swap;
 mod user;
 
+pub use answer::ResendFuture;
 pub use builder::{
     DEFAULT_ANSWER_GRID, MAX_ANSWER_GRID, MIN_ANSWER_GRID, ResendBuilder, ResendError,
 };
@@ -30,7 +32,7 @@ pub use record::{
 pub use redeem::RedeemOutcome;
 pub use request::{BodyError, RedeemRequest, ResendRequest};
 pub use resend::{Registrations, ResendOutcome};
-pub use service::{ResendEvent, ResendFuture, ResendRegistration};
+pub use service::{ResendEvent, ResendRegistration};
 pub use store::{DueMail, Outbox, RegistrationStore};
 pub use swap::{MAX_SWAPS, SwapError};
 pub use user::{

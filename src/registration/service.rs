@@ -18,39 +18,30 @@
 use std::{
     convert::Infallible,
     fmt,
-    future::Future,
-    pin::Pin,
     sync::Arc,
-    task::{Context, Poll, ready},
+    task::{Context, Poll},
     time::Duration,
 };
 
 use bytes::Bytes;
-use http::{
-    HeaderMap, HeaderValue, Method, Request, Response,
-    header::{CACHE_CONTROL, CONTENT_TYPE},
-};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, header::CONTENT_TYPE};
 use http_body::Body;
 use http_body_util::Full;
-use pin_project::pin_project;
-use tokio::{
-    task::JoinHandle,
-    time::{Instant, Sleep, sleep_until},
-};
+use tokio::time::Instant;
 use tower_service::Service;
 
-use super::{RegistrationStore, Registrations, ResendOutcome, ResendRequest, UserId, UserKind};
+use super::{
+    RegistrationStore, Registrations, ResendOutcome, UserId, UserKind,
+    answer::{ResendFuture, Verdict},
+};
 use crate::{
     app::{AppId, Permissions},
     delivery::{Handover, Permit},
-    gate,
     rejection::{Rejection, RejectionKind},
-    signature::{BodyLimits, Buffering, collect},
-    trace::{self, Instrument},
+    signature::BodyLimits,
+    trace,
     verified::Verified,
 };
-
-const SUCCESS: &[u8] = br#"{"message":"success"}"#;
 
 /// What became of a request for a new code: for metrics and audit, never for the caller.
 #[derive(Clone, Copy, Debug)]
@@ -64,7 +55,7 @@ pub struct ResendEvent<'a> {
     pub outcome: &'a ResendOutcome,
 }
 
-type BoxError = Box<dyn std::error::Error + Send + Sync>;
+pub(super) type BoxError = Box<dyn std::error::Error + Send + Sync>;
 pub(super) type Hook = Arc<dyn Fn(&ResendEvent<'_>) + Send + Sync>;
 
 /// Whose permissions count.
@@ -91,7 +82,7 @@ pub(super) struct Shared<S, H> {
 }
 
 /// Who asks, and what they may do.
-struct Asker {
+pub(super) struct Asker {
     app: Option<AppId>,
     permissions: Permissions,
 }
@@ -152,7 +143,7 @@ fn require_json(headers: &HeaderMap) -> Result<(), Rejection> {
 
 impl<S: RegistrationStore, H: Handover> Shared<S, H> {
     /// All that depends on the store.
-    async fn work(self: Arc<Self>, asker: Asker, user: UserId) -> Verdict {
+    pub(super) async fn work(self: Arc<Self>, asker: Asker, user: UserId) -> Verdict {
         let permit = self
             .handover
             .reserve()
@@ -179,7 +170,7 @@ impl<S: RegistrationStore, H: Handover> Shared<S, H> {
     }
 
     /// The first step of the grid that has not passed.
-    fn leaves_at(&self, arrived: Instant) -> Option<Instant> {
+    pub(super) fn leaves_at(&self, arrived: Instant) -> Option<Instant> {
         let step = self.grid?;
         let steps = arrived.elapsed().as_nanos() / step.as_nanos() + 1;
         let steps = u32::try_from(steps).unwrap_or(u32::MAX);
@@ -203,121 +194,9 @@ where
     }
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
-        let stage = match self.shared.admit(&request) {
-            Err(rejection) => Stage::Decided(Some(Err(rejection))),
-            Ok(asker) => {
-                let (parts, body) = request.into_parts();
-                Stage::Reading {
-                    body: collect(body, &parts.headers, self.shared.limits),
-                    asker: Some(asker),
-                }
-            }
-        };
-        ResendFuture {
-            stage,
-            arrived: Instant::now(),
-            shared: Arc::clone(&self.shared),
-        }
+        let admitted = self.shared.admit(&request);
+        ResendFuture::new(Arc::clone(&self.shared), request, admitted)
     }
-}
-
-type Verdict = Result<(), Rejection>;
-
-/// The answer of [`ResendRegistration`].
-#[pin_project]
-pub struct ResendFuture<S, H, B> {
-    #[pin]
-    stage: Stage<B>,
-    arrived: Instant,
-    shared: Arc<Shared<S, H>>,
-}
-
-#[pin_project(project = StageProjection)]
-enum Stage<B> {
-    Reading {
-        #[pin]
-        body: Buffering<B>,
-        asker: Option<Asker>,
-    },
-    /// The store is asked, by a task that goes on though nobody waits for it.
-    Working(#[pin] JoinHandle<Verdict>),
-    /// The verdict waits for the grid.
-    Waiting {
-        #[pin]
-        leaves_at: Sleep,
-        verdict: Option<Verdict>,
-    },
-    Decided(Option<Verdict>),
-}
-
-impl<S, H, B> Future for ResendFuture<S, H, B>
-where
-    S: RegistrationStore,
-    H: Handover,
-    B: Body,
-    B::Error: Into<BoxError>,
-{
-    type Output = Result<Response<Full<Bytes>>, Infallible>;
-
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let mut this = self.project();
-        loop {
-            let next = match this.stage.as_mut().project() {
-                StageProjection::Reading { body, asker } => {
-                    let body = ready!(body.poll(cx));
-                    let asker = asker.take().expect("polled after completion");
-                    match body.and_then(|body| read(&body)) {
-                        Err(rejection) => Stage::Decided(Some(Err(rejection))),
-                        Ok(user) => {
-                            let work = Arc::clone(this.shared).work(asker, user);
-                            Stage::Working(tokio::spawn(work.in_current_span()))
-                        }
-                    }
-                }
-                StageProjection::Working(task) => {
-                    let verdict = ready!(task.poll(cx)).unwrap_or_else(|error| {
-                        Err(Rejection::unavailable("the work was not done", error))
-                    });
-                    match this.shared.leaves_at(*this.arrived) {
-                        None => Stage::Decided(Some(verdict)),
-                        Some(time) => Stage::Waiting {
-                            leaves_at: sleep_until(time),
-                            verdict: Some(verdict),
-                        },
-                    }
-                }
-                StageProjection::Waiting { leaves_at, verdict } => {
-                    ready!(leaves_at.poll(cx));
-                    Stage::Decided(verdict.take())
-                }
-                StageProjection::Decided(verdict) => {
-                    let verdict = verdict.take().expect("polled after completion");
-                    return Poll::Ready(Ok(answer(verdict)));
-                }
-            };
-            this.stage.set(next);
-        }
-    }
-}
-
-/// What is wrong with the body is told.
-fn read(body: &[u8]) -> Result<UserId, Rejection> {
-    match ResendRequest::parse(body) {
-        Ok(request) => Ok(request.user),
-        Err(error) => Err(Rejection::body_invalid(error.to_string())),
-    }
-}
-
-fn answer(verdict: Verdict) -> Response<Full<Bytes>> {
-    if let Err(rejection) = verdict {
-        gate::log(&rejection);
-        return rejection.into_response();
-    }
-    let mut response = Response::new(Full::new(Bytes::from_static(SUCCESS)));
-    let headers = response.headers_mut();
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    response
 }
 
 impl<S, H> Clone for ResendRegistration<S, H> {
@@ -334,11 +213,5 @@ impl<S, H> fmt::Debug for ResendRegistration<S, H> {
             .field("limits", &self.shared.limits)
             .field("grid", &self.shared.grid)
             .finish_non_exhaustive()
-    }
-}
-
-impl<S, H, B> fmt::Debug for ResendFuture<S, H, B> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ResendFuture").finish_non_exhaustive()
     }
 }
