@@ -1,6 +1,8 @@
-//! Used nonces in memory: the guard, its settings ([`builder`]) and one shard of it ([`table`]).
+//! Used nonces in memory: the guard, its settings ([`builder`]), one shard of it ([`table`]), and
+//! the set that a shard keeps its digests in ([`keys`]).
 
 mod builder;
+mod keys;
 mod table;
 
 pub use builder::{

@@ -2,16 +2,21 @@
 //! arguments, in microseconds since 1970.
 
 use std::{
-    collections::{HashMap, HashSet, VecDeque},
+    collections::{HashMap, VecDeque},
     hash::{BuildHasherDefault, Hasher},
 };
 
+use super::keys::{KeySet, Tag, Tags};
 use crate::nonce::ClaimOutcome;
 
 /// An entry that is fresh for this many widths or more goes to a bucket of twice the width, and so
 /// on by powers of two: however far off times are, there are few buckets, and none is held for
 /// more than an eighth of its entries' lives after them.
 const FINE_WIDTHS: i64 = 16;
+
+/// Claims from one sweep of a segment to the next, where no bucket begins in between. What a flood
+/// took is given back within a few times as many claims as it had.
+const CLAIMS_PER_SWEEP: u32 = 64;
 
 /// A nonce to be entered.
 #[derive(Clone, Copy, Debug)]
@@ -45,19 +50,25 @@ pub(super) enum NoRoom {
 #[derive(Debug)]
 pub(super) struct Table {
     limits: Limits,
+    keys: KeySet,
+    /// Those of the buckets.
+    tags: Tags,
     /// In the order of `last`, no two with the same.
     buckets: VecDeque<Bucket>,
     apps: HashMap<u128, usize, PassThrough>,
     live: usize,
     /// No entry that was fresh after this has been forgotten.
     forgotten_until: i64,
+    claims_until_sweep: u32,
 }
 
-/// Entries that are forgotten together, when `last` has passed.
+/// Entries that are forgotten together, when `last` has passed: what is left of them in `keys` is
+/// found no more, and leaves when there is need of its place.
 #[derive(Debug)]
 struct Bucket {
     last: i64,
-    keys: HashSet<u128, PassThrough>,
+    tag: Tag,
+    entries: usize,
     apps: HashMap<u128, usize, PassThrough>,
 }
 
@@ -65,10 +76,13 @@ impl Table {
     pub(super) fn new(limits: Limits) -> Self {
         Self {
             limits,
+            keys: KeySet::new(limits.capacity),
+            tags: Tags::new(),
             buckets: VecDeque::new(),
             apps: HashMap::default(),
             live: 0,
             forgotten_until: i64::MIN,
+            claims_until_sweep: CLAIMS_PER_SWEEP,
         }
     }
 
@@ -79,7 +93,7 @@ impl Table {
     /// Enters what is not there, after forgetting what has passed.
     pub(super) fn claim(&mut self, entry: Entry, now: i64) -> Result<ClaimOutcome, NoRoom> {
         self.forget(now);
-        if self.buckets.iter().any(|b| b.keys.contains(&entry.key)) {
+        if self.keys.contains(entry.key, |tag| self.tags.is_alive(tag)) {
             return Ok(ClaimOutcome::Replayed);
         }
         // Something forgotten may have been fresh at the nonce's end, or still be fresh now, if
@@ -98,13 +112,20 @@ impl Table {
         self.live += 1;
         let last = self.last_of_bucket(entry.fresh_until, now);
         let bucket = self.bucket(last);
-        bucket.keys.insert(entry.key);
+        bucket.entries += 1;
         *bucket.apps.entry(entry.app).or_default() += 1;
+        let tag = bucket.tag;
+        self.keys
+            .insert(entry.key, tag, |tag| self.tags.is_alive(tag));
+        self.claims_until_sweep -= 1;
+        if self.claims_until_sweep == 0 {
+            self.sweep();
+        }
         Ok(ClaimOutcome::Claimed)
     }
 
-    /// Drops the buckets that have passed, as wholes: the cost is one step for each bucket and
-    /// each application in it, whatever number of entries there are.
+    /// Drops the buckets that have passed: the cost is one step for each bucket and each
+    /// application in it, whatever number of entries there are.
     ///
     /// They are kept for one width after they have passed, so that a claim whose time was read
     /// just before another's, or a clock that is set back a little, meets nothing forgotten.
@@ -112,7 +133,8 @@ impl Table {
         let passed = now.saturating_sub(self.limits.width);
         while let Some(bucket) = self.buckets.pop_front_if(|bucket| bucket.last < passed) {
             self.forgotten_until = self.forgotten_until.max(bucket.last);
-            self.live -= bucket.keys.len();
+            self.live -= bucket.entries;
+            self.tags.free(bucket.tag);
             for (app, count) in bucket.apps {
                 let held = self.apps.entry(app).or_default();
                 *held -= count;
@@ -143,16 +165,23 @@ impl Table {
             .get(at)
             .is_none_or(|bucket| bucket.last != last)
         {
-            self.buckets.insert(
-                at,
-                Bucket {
-                    last,
-                    keys: HashSet::default(),
-                    apps: HashMap::default(),
-                },
-            );
+            let tag = self.tags.take();
+            let bucket = Bucket {
+                last,
+                tag,
+                entries: 0,
+                apps: HashMap::default(),
+            };
+            self.buckets.insert(at, bucket);
+            // So every segment has been swept before the tag comes round again.
+            self.sweep();
         }
         &mut self.buckets[at]
+    }
+
+    fn sweep(&mut self) {
+        self.keys.sweep(|tag| self.tags.is_alive(tag));
+        self.claims_until_sweep = CLAIMS_PER_SWEEP;
     }
 }
 
@@ -196,7 +225,7 @@ mod tests {
         });
         for number in 0..100 {
             let entry = Entry {
-                key: number,
+                key: number << 64,
                 app: number,
                 fresh_until: 50,
             };
