@@ -321,8 +321,12 @@ criterion_group!(benches, replay_claim, replay_threads, replay_size);
 fn main() {
     benches();
     Criterion::default().configure_from_args().final_summary();
-    // A filter or a mere test asks for less.
-    if !std::env::args().any(|argument| argument == "--test") {
+    // A filter, a profile or a mere test asks for less.
+    let asks_for_less = |argument: &String| !argument.starts_with("--") || argument == "--test";
+    if !std::env::args()
+        .skip(1)
+        .any(|argument| asks_for_less(&argument))
+    {
         print_latencies("ours", &latencies::<Ours>());
         print_latencies("moka", &latencies::<Moka>());
     }

@@ -128,10 +128,13 @@ impl MemoryReplayGuardBuilder {
         if self.window < Duration::from_millis(1) {
             return Err(MemoryGuardConfigError::NoWindow);
         }
-        let mut key = [0; 16];
-        SystemRandom::new()
-            .fill(&mut key)
-            .map_err(|_| MemoryGuardConfigError::NoRandomness)?;
+        let random = || {
+            let mut bytes = [0; 8];
+            let filled = SystemRandom::new().fill(&mut bytes);
+            filled.map_err(|_| MemoryGuardConfigError::NoRandomness)?;
+            Ok(u64::from_ne_bytes(bytes))
+        };
+        let key = (random()?, random()?);
         let shards = if self.capacity.min(share) < SHARDED_FROM {
             1
         } else {

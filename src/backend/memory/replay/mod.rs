@@ -12,18 +12,14 @@ pub use builder::{
 use std::{
     fmt,
     future::{Ready, ready},
-    hash::Hasher,
     sync::{Mutex, PoisonError},
 };
 
 use chrono::{DateTime, Utc};
-use siphasher::sip128::{Hasher128, SipHasher24};
+use siphasher::sip128::{Hash128, SipHasher13};
 
 use self::table::{Entry, NoRoom, Table};
-use crate::{
-    app::AppId,
-    nonce::{Claim, ClaimOutcome, NonceId, ReplayGuard},
-};
+use crate::nonce::{Claim, ClaimOutcome, ReplayGuard};
 
 /// A [`ReplayGuard`] for one process: exact, bounded, forgetting without a look at what it forgets.
 ///
@@ -42,7 +38,7 @@ use crate::{
 /// 5. What was claimed before the guard was built can't be known: nonces dated before are
 ///    [`Unknowable`](ClaimOutcome::Unknowable).
 ///
-/// Entries are 128-bit keyed digests (SipHash-2-4, a random key for each guard), so that nobody
+/// Entries are 128-bit keyed digests (SipHash-1-3, a random key for each guard), so that nobody
 /// outside can look for two nonces that collide. One takes 20 to 40 bytes.
 ///
 /// Deployment: one process. Two processes that each have a guard accept a nonce twice; give them
@@ -66,7 +62,7 @@ use crate::{
 /// assert_eq!(guard.claim(claim).into_inner(), Ok(ClaimOutcome::Replayed));
 /// ```
 pub struct MemoryReplayGuard {
-    key: [u8; 16],
+    key: (u64, u64),
     shards: Box<[Mutex<Table>]>,
     remembers_from: Option<DateTime<Utc>>,
 }
@@ -108,9 +104,11 @@ impl MemoryReplayGuard {
         {
             return Ok(ClaimOutcome::Unknowable);
         }
+        let app = digest(self.key, claim.app.as_str().as_bytes());
         let entry = Entry {
-            key: self.digest(claim.app, Some(&claim.nonce)),
-            app: self.digest(claim.app, None),
+            // What an application's nonces are keyed by is its own.
+            key: joined(digest(app, claim.nonce.as_bytes())),
+            app: joined(app),
             fresh_until: claim.fresh_until.timestamp_micros(),
         };
         self.shard(entry.key)
@@ -123,17 +121,6 @@ impl MemoryReplayGuard {
             })
     }
 
-    /// The length in front keeps an id's end from being taken for a nonce's beginning.
-    fn digest(&self, app: &AppId, nonce: Option<&NonceId>) -> u128 {
-        let mut hasher = SipHasher24::new_with_key(&self.key);
-        hasher.write_u64(app.as_str().len() as u64);
-        hasher.write(app.as_str().as_bytes());
-        if let Some(nonce) = nonce {
-            hasher.write(nonce.as_bytes());
-        }
-        hasher.finish128().as_u128()
-    }
-
     /// The shard is chosen by the digest's high bits; the tables in it hash by the low ones.
     #[expect(
         clippy::cast_possible_truncation,
@@ -143,6 +130,16 @@ impl MemoryReplayGuard {
         let high = (key >> 64) as usize;
         &self.shards[high & (self.shards.len() - 1)]
     }
+}
+
+/// The two halves of a digest of `bytes`, keyed by the two of `key`.
+fn digest((first, second): (u64, u64), bytes: &[u8]) -> (u64, u64) {
+    let Hash128 { h1, h2 } = SipHasher13::new_with_keys(first, second).hash(bytes);
+    (h1, h2)
+}
+
+fn joined((low, high): (u64, u64)) -> u128 {
+    u128::from(high) << 64 | u128::from(low)
 }
 
 impl ReplayGuard for MemoryReplayGuard {
