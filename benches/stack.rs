@@ -1,0 +1,144 @@
+//! What a request costs in all, over the inner service alone.
+//!
+//! `bare` is that service, `tower_http` the same behind a middleware that awaits and lets pass,
+//! `client_app` and `server_app` the same behind [`VerifyRequest`], on the system's clock, with
+//! every nonce fresh; `server_app` verifies an RS256 signature of 2048 bits over a body of 58 bytes,
+//! `server_app_1k` over one of 1 KiB. Requests are made before the time is taken, and are dropped
+//! with their answers within it.
+
+#[path = "../tests/it/support.rs"]
+#[expect(dead_code, reason = "benches need a part of what tests need")]
+mod support;
+
+use std::{
+    convert::Infallible,
+    future::{Ready, ready},
+    hint::black_box,
+    time::{Duration, Instant},
+};
+
+use bytes::Bytes;
+use chrono::Utc;
+use criterion::{
+    BenchmarkGroup, Criterion, criterion_group, criterion_main, measurement::WallTime,
+};
+use futures_util::FutureExt;
+use http::{Request, Response, StatusCode};
+use http_body_util::Full;
+use tower::{Layer, Service, service_fn};
+use tower_http::auth::AsyncRequireAuthorizationLayer;
+use tower_registration::{
+    VerifyRequest,
+    app::{AppId, AppSecretHash, Application, StaticApps},
+    backend::memory::MemoryReplayGuard,
+    signature::SigningKey,
+};
+
+use crate::support::{AUTHORITY, CLIENT_APP, Call, SECRET, SERVER_APP};
+
+type Sent = Request<Full<Bytes>>;
+
+/// An inner service that does nothing.
+#[expect(clippy::unnecessary_wraps, reason = "a service's answer is a result")]
+fn answer<B>(_: Request<B>) -> Ready<Result<Response<Full<Bytes>>, Infallible>> {
+    ready(Ok(Response::new(Full::default())))
+}
+
+fn signing_key() -> SigningKey {
+    SigningKey::from_pem(include_str!("../tests/keys/test-only-rsa-2048.pem")).expect("a key")
+}
+
+/// All layers, with a guard that knows no nonce.
+fn verify() -> VerifyRequest<StaticApps, MemoryReplayGuard> {
+    let id = |id| AppId::new(id).expect("an id");
+    let secret = AppSecretHash::of(SECRET).expect("a secret");
+    let key = signing_key().verifying_key().clone();
+    let apps = StaticApps::new([
+        Application::client_side(id(CLIENT_APP)),
+        Application::server_side(id(SERVER_APP), vec![secret], vec![key]),
+    ]);
+    // The requests have been made before.
+    let guard = MemoryReplayGuard::builder().insecure_accept_before_start();
+    VerifyRequest::builder()
+        .apps(apps.expect("applications"))
+        .replay_guard(guard.build().expect("a guard"))
+        .authority(AUTHORITY)
+        .build()
+        .expect("settings that can be served")
+}
+
+fn client_calls() -> Vec<Sent> {
+    let call = || Call::client_app(Utc::now()).build();
+    std::iter::repeat_with(call).take(10_000).collect()
+}
+
+/// Signing is dear: these are few, and used again behind a new guard.
+fn server_calls(bytes: usize) -> Vec<Sent> {
+    let key = signing_key();
+    let call = || {
+        Call::server_app(Utc::now())
+            .body(support::body_of(bytes))
+            .sign(&key)
+            .build()
+    };
+    std::iter::repeat_with(call).take(1_000).collect()
+}
+
+/// Measures `service`, which is made anew whenever all of `calls` have been sent through it.
+fn bench<S, B>(
+    group: &mut BenchmarkGroup<'_, WallTime>,
+    name: &str,
+    calls: &[Sent],
+    service: impl Fn() -> S,
+) where
+    S: Service<Sent, Response = Response<B>, Error = Infallible>,
+{
+    let send = |service: &mut S, call| service.call(call).now_or_never();
+    let mut first = service();
+    for call in calls.iter().take(10) {
+        let answer = send(&mut first, call.clone()).map(|Ok(answer)| answer.status());
+        assert_eq!(answer, Some(StatusCode::OK));
+    }
+    group.bench_function(name, |bencher| {
+        bencher.iter_custom(|iterations| {
+            let mut left = usize::try_from(iterations).expect("as many fit");
+            let mut total = Duration::ZERO;
+            while left > 0 {
+                let mut service = service();
+                let batch = calls[..calls.len().min(left)].to_vec();
+                left -= batch.len();
+                let start = Instant::now();
+                for call in batch {
+                    black_box(send(&mut service, call));
+                }
+                total += start.elapsed();
+            }
+            total
+        });
+    });
+}
+
+fn stack(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("stack");
+    let client = client_calls();
+    bench(&mut group, "bare", &client, || {
+        service_fn(answer::<Full<Bytes>>)
+    });
+    bench(&mut group, "tower_http", &client, || {
+        let pass = |request: Sent| ready(Ok::<_, Response<Full<Bytes>>>(request));
+        AsyncRequireAuthorizationLayer::new(pass).layer(service_fn(answer::<Full<Bytes>>))
+    });
+    bench(&mut group, "client_app", &client, || {
+        verify().layer(service_fn(answer))
+    });
+    for (name, bytes) in [("server_app", 58), ("server_app_1k", 1_024)] {
+        let server = server_calls(bytes);
+        bench(&mut group, name, &server, || {
+            verify().layer(service_fn(answer))
+        });
+    }
+    group.finish();
+}
+
+criterion_group!(benches, stack);
+criterion_main!(benches);
