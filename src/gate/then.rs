@@ -3,6 +3,7 @@
 use std::{
     future::Future,
     pin::Pin,
+    sync::Arc,
     task::{Context, Poll, ready},
 };
 
@@ -13,31 +14,49 @@ use super::Check;
 use crate::rejection::Rejection;
 
 /// Two checks in a row: the second sees what the first let pass.
-#[derive(Clone, Debug)]
+///
+/// The second is shared, so that it costs one count of references to wait for its turn, whatever
+/// it is made of.
+#[derive(Debug)]
 pub struct Then<A, B> {
     first: A,
-    second: B,
+    second: Arc<B>,
+}
+
+impl<A: Clone, B> Clone for Then<A, B> {
+    fn clone(&self) -> Self {
+        Self {
+            first: self.first.clone(),
+            second: Arc::clone(&self.second),
+        }
+    }
 }
 
 impl<A, B> Then<A, B> {
     /// `first`, and on a pass, `second`.
     pub fn new(first: A, second: B) -> Self {
-        Self { first, second }
+        Self {
+            first,
+            second: Arc::new(second),
+        }
     }
 
     pub(crate) fn first_mut(&mut self) -> &mut A {
         &mut self.first
     }
 
-    pub(crate) fn second_mut(&mut self) -> &mut B {
-        &mut self.second
+    pub(crate) fn second_mut(&mut self) -> &mut B
+    where
+        B: Clone,
+    {
+        Arc::make_mut(&mut self.second)
     }
 }
 
 impl<In, A, B> Check<In> for Then<A, B>
 where
     A: Check<In>,
-    B: Check<A::Body> + Clone,
+    B: Check<A::Body>,
 {
     type Body = B::Body;
     type Future = ThenFuture<A::Future, B, B::Future>;
@@ -45,7 +64,7 @@ where
     fn check(&self, request: Request<In>) -> Self::Future {
         ThenFuture::First {
             verdict: self.first.check(request),
-            second: self.second.clone(),
+            second: Arc::clone(&self.second),
         }
     }
 }
@@ -60,7 +79,7 @@ pub enum ThenFuture<F, C, G> {
         #[pin]
         verdict: F,
         /// Who is asked next.
-        second: C,
+        second: Arc<C>,
     },
     /// The second check is under way.
     Second(#[pin] G),

@@ -10,7 +10,7 @@ use std::{
 
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use bytes::Bytes;
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Uri};
 use http_body_util::{BodyExt, Full};
 use serde_json::Value;
@@ -117,7 +117,7 @@ pub(crate) fn nonce_at(datetime: DateTime<Utc>) -> String {
 }
 
 pub(crate) fn nonce_of(random: &str, datetime: DateTime<Utc>) -> String {
-    let json = serde_json::json!({"uuid": random, "date": datetime.to_rfc3339()});
+    let json = serde_json::json!({"uuid": random, "date": datetime.to_rfc3339_opts(SecondsFormat::AutoSi, true)});
     BASE64_URL_SAFE_NO_PAD.encode(json.to_string())
 }
 
