@@ -12,7 +12,7 @@ use std::{
     },
 };
 
-use chrono::{DateTime, DurationRound, TimeDelta, Utc};
+use chrono::{DateTime, TimeDelta, Timelike, Utc};
 
 /// A source of the current time.
 ///
@@ -98,7 +98,7 @@ impl fmt::Debug for ManualClock {
 
 /// Cuts what lies below a microsecond, so that a time is the same before and after a database.
 fn to_micros(time: DateTime<Utc>) -> DateTime<Utc> {
-    time.duration_trunc(TimeDelta::microseconds(1))
+    time.with_nanosecond(time.nanosecond() / 1_000 * 1_000)
         .unwrap_or(time)
 }
 

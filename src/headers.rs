@@ -151,14 +151,28 @@ impl HeaderNames {
         }
     }
 
+    /// What [`read`](Self::read) says of every header, in the order of [`Credential::ALL`].
+    pub(crate) fn read_all<'a>(
+        &self,
+        headers: &'a HeaderMap,
+    ) -> Result<[Option<&'a str>; 5], Rejection> {
+        let mut values = [None; 5];
+        for (value, credential) in values.iter_mut().zip(Credential::ALL) {
+            *value = self.read(headers, credential)?;
+        }
+        Ok(values)
+    }
+
     /// Marks secret, signature and user action as sensitive, so that `Debug` and HTTP/2's header
     /// compression leave them out. To readers they are as before.
-    pub(crate) fn mark_secrets(&self, headers: &mut HeaderMap) {
-        for credential in [
+    /// `sent` says which headers there are, in the order of [`Credential::ALL`].
+    pub(crate) fn mark_secrets(&self, headers: &mut HeaderMap, sent: [bool; 5]) {
+        let secrets = [
             Credential::AppSecret,
             Credential::ApiSignature,
             Credential::UserAction,
-        ] {
+        ];
+        for credential in secrets.into_iter().filter(|secret| sent[*secret as usize]) {
             if let Some(value) = headers.get_mut(self.get(credential)) {
                 value.set_sensitive(true);
             }
@@ -175,7 +189,16 @@ impl HeaderNames {
         headers: &'a HeaderMap,
         credential: Credential,
     ) -> Result<&'a str, Rejection> {
-        self.read(headers, credential)?.ok_or_else(|| {
+        self.present(credential, self.read(headers, credential)?)
+    }
+
+    /// `value`, as [`read`](Self::read) found it, where there is one.
+    pub(crate) fn present<'a>(
+        &self,
+        credential: Credential,
+        value: Option<&'a str>,
+    ) -> Result<&'a str, Rejection> {
+        value.ok_or_else(|| {
             let name = self.get(credential);
             Rejection::new(credential.rejection(), format!("{name} is missing"))
         })

@@ -14,8 +14,8 @@ use crate::{
 };
 
 /// Requires the id of an active application and, for a server-side one, a secret of it. First of
-/// all, requires every credential header to be within its bounds. The headers of a request that
-/// passes are marked where they are secret, so that `Debug` of them does not show it.
+/// all, requires every credential header to be within its bounds. Then marks those that are secret,
+/// so that `Debug` of the headers does not show them.
 pub struct AppCheck<R> {
     registry: Arc<R>,
     settings: AppSettings,
@@ -44,15 +44,15 @@ impl<R: AppRegistry, B> Check<B> for AppCheck<R> {
     type Body = B;
     type Future = Ask<R::Future, AppSettings, B>;
 
-    fn check(&self, request: Request<B>) -> Self::Future {
+    fn check(&self, mut request: Request<B>) -> Self::Future {
         let names = &self.settings.0.names;
-        let headers = request.headers();
-        let bounded = Credential::ALL
-            .into_iter()
-            .try_for_each(|credential| names.read(headers, credential).map(drop));
-        match bounded.and_then(|()| names.require(headers, Credential::AppId)) {
-            Ok(id) => {
-                let answer = self.registry.find(id);
+        let search = names.read_all(request.headers()).and_then(|values| {
+            let id = names.present(Credential::AppId, values[Credential::AppId as usize])?;
+            Ok((self.registry.find(id), values.map(|value| value.is_some())))
+        });
+        match search {
+            Ok((answer, sent)) => {
+                names.mark_secrets(request.headers_mut(), sent);
                 Ask::about(request, answer, self.settings.clone())
             }
             Err(rejection) => Ask::refused(rejection),
@@ -97,7 +97,6 @@ where
             .map_err(|error| Rejection::unavailable("application registry failed", error))?
             .ok_or_else(|| Rejection::new(RejectionKind::AppInvalid, "application is unknown"))?;
         self.verdict(&app, &request)?;
-        self.0.names.mark_secrets(request.headers_mut());
         // Nothing that was proved before is kept: all of it was about who is proved now.
         *Verified::of_mut(request.extensions_mut()) = Verified {
             app: Some(VerifiedApp(app)),
