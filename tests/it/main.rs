@@ -1,5 +1,6 @@
 //! One integration binary; its modules mirror `src/`.
 
+mod allocations;
 mod delivery;
 mod example_server;
 mod layers;

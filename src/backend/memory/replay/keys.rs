@@ -11,7 +11,7 @@
 //! 2. Nothing is ever removed by itself. Entries whose tag has died are left out when their segment
 //!    is built anew, which happens when it is full, and to one segment after another while
 //!    [`KeySet::sweep`] is called.
-//! 3. A segment grows by half, and is small: no claim pays for more than a few hundred
+//! 3. A segment grows by half, and is small: no claim pays for more than several hundred
 //!    entries, whatever number there is.
 
 use std::num::NonZeroU16;
@@ -23,7 +23,7 @@ const TAG_BITS: u32 = u16::BITS;
 /// Entries of a line. An empty one is zero, which no entry is, since no tag is.
 const LINE: usize = 4;
 /// Entries for each segment at the set's full capacity.
-const SEGMENT: usize = 256;
+const SEGMENT: usize = 512;
 /// Most segments of a set: every one is swept before tags are used again.
 pub(super) const MAX_SEGMENTS: usize = 1 << 14;
 
