@@ -12,172 +12,25 @@
 //! After the groups come latencies over a rolling window, of ours and of `moka`: a nonce lives for
 //! a second, a million a second are claimed, and two million expire while it is measured.
 
+mod claims;
+
 use std::{
     hint::black_box,
     thread,
     time::{Duration, Instant},
 };
 
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, Utc};
 use criterion::{BenchmarkGroup, Criterion, SamplingMode, criterion_group, measurement::WallTime};
-use dashmap::{DashMap, Entry};
-use futures_util::FutureExt;
 use hdrhistogram::Histogram;
-use nonce_auth::{
-    NonceError,
-    storage::{MemoryStorage, NonceStorage},
-};
-use quick_cache::sync::{EntryAction, EntryResult};
-use tower_registration::{
-    app::AppId,
-    backend::memory::MemoryReplayGuard,
-    nonce::{Claim, ClaimOutcome, NonceId, ReplayGuard},
-};
+use tower_registration::app::AppId;
 use uuid::Uuid;
+
+use crate::claims::{Claims, Dash, Moka, NonceAuth, Ours, QuickCache, app, nonces};
 
 const MILLION: usize = 1_000_000;
 /// Long enough that nothing expires while it is measured.
 const WINDOW: Duration = Duration::from_mins(6);
-
-/// What every peer is keyed by: the application and the nonce, as they are.
-type Key = (AppId, Uuid);
-
-/// Something that accepts a nonce once.
-trait Claims: Sync {
-    /// Room for `live` nonces and a quarter more, each fresh for `window`.
-    fn new(live: usize, window: Duration) -> Self;
-    /// Whether the nonce is a new one.
-    fn claim(&self, app: &AppId, nonce: Uuid, now: DateTime<Utc>) -> bool;
-}
-
-struct Ours {
-    guard: MemoryReplayGuard,
-    window: TimeDelta,
-}
-
-impl Claims for Ours {
-    fn new(live: usize, window: Duration) -> Self {
-        let guard = MemoryReplayGuard::builder()
-            .capacity(live * 2)
-            .share_per_app(live * 2)
-            .window(window)
-            .insecure_accept_before_start();
-        Self {
-            guard: guard.build().expect("a guard"),
-            window: TimeDelta::from_std(window).expect("a window"),
-        }
-    }
-
-    fn claim(&self, app: &AppId, nonce: Uuid, now: DateTime<Utc>) -> bool {
-        let claim = Claim::new(app, NonceId::Uuid(nonce), now, now + self.window, now);
-        self.guard.claim(claim).into_inner() == Ok(ClaimOutcome::Claimed)
-    }
-}
-
-struct Moka(moka::sync::Cache<Key, ()>);
-
-impl Claims for Moka {
-    fn new(_live: usize, window: Duration) -> Self {
-        Self(moka::sync::Cache::builder().time_to_live(window).build())
-    }
-
-    fn claim(&self, app: &AppId, nonce: Uuid, _now: DateTime<Utc>) -> bool {
-        self.0.entry((app.clone(), nonce)).or_insert(()).is_fresh()
-    }
-}
-
-struct QuickCache {
-    cache: quick_cache::sync::Cache<Key, DateTime<Utc>>,
-    window: Duration,
-}
-
-impl Claims for QuickCache {
-    fn new(live: usize, window: Duration) -> Self {
-        let cache = quick_cache::sync::Cache::new(live * 2);
-        Self { cache, window }
-    }
-
-    fn claim(&self, app: &AppId, nonce: Uuid, now: DateTime<Utc>) -> bool {
-        let until = now + self.window;
-        let entry = self.cache.entry(&(app.clone(), nonce), None, |_, held| {
-            if *held >= now {
-                EntryAction::Retain(false)
-            } else {
-                *held = until;
-                EntryAction::Retain(true)
-            }
-        });
-        match entry {
-            EntryResult::Vacant(place) => place.insert(until).is_ok(),
-            EntryResult::Retained(is_new) => is_new,
-            _ => false,
-        }
-    }
-}
-
-struct Dash {
-    map: DashMap<Key, DateTime<Utc>>,
-    window: Duration,
-}
-
-impl Claims for Dash {
-    fn new(_live: usize, window: Duration) -> Self {
-        let map = DashMap::new();
-        Self { map, window }
-    }
-
-    fn claim(&self, app: &AppId, nonce: Uuid, now: DateTime<Utc>) -> bool {
-        match self.map.entry((app.clone(), nonce)) {
-            Entry::Occupied(held) if *held.get() >= now => false,
-            entry => {
-                entry.insert(now + self.window);
-                true
-            }
-        }
-    }
-}
-
-/// It takes text, so that each nonce's is made here too.
-struct NonceAuth {
-    storage: MemoryStorage,
-    window: Duration,
-}
-
-impl Claims for NonceAuth {
-    fn new(_live: usize, window: Duration) -> Self {
-        let storage = MemoryStorage::new();
-        Self { storage, window }
-    }
-
-    fn claim(&self, app: &AppId, nonce: Uuid, _now: DateTime<Utc>) -> bool {
-        let mut text = [0; 36];
-        let text = nonce.hyphenated().encode_lower(&mut text);
-        let set = self.storage.set(text, Some(app.as_str()), self.window);
-        match set.now_or_never() {
-            Some(Ok(())) => true,
-            Some(Err(NonceError::DuplicateNonce)) => false,
-            _ => panic!("a storage in memory that nobody else uses answers at once"),
-        }
-    }
-}
-
-fn app() -> AppId {
-    AppId::new("ap-4s6se-e2t7n-89gfg50iaos73pm6").expect("an id")
-}
-
-/// Random nonces, without a call of the operating system for each.
-fn nonces(count: usize) -> Vec<Uuid> {
-    let mut state = Uuid::new_v4().as_u128() | 1;
-    let next = || {
-        // The constant of a 128-bit linear congruential generator: L'Ecuyer, Mathematics of
-        // Computation 68 (1999), table 4.
-        state = state
-            .wrapping_mul(0x2360_ED05_1FC6_5DA4_4385_DF64_9FCC_F645)
-            .wrapping_add(1);
-        uuid::Builder::from_u128(state ^ state >> 64).into_uuid()
-    };
-    std::iter::repeat_with(next).take(count).collect()
-}
 
 /// A set of `live` nonces, and as many fresh ones as it is asked for before it is filled anew.
 struct Filled<C> {

@@ -6,9 +6,7 @@
 //! `server_app_1k` over one of 1 KiB. Requests are made before the time is taken, and are dropped
 //! with their answers within it.
 
-#[path = "../tests/it/support.rs"]
-#[expect(dead_code, reason = "benches need a part of what tests need")]
-mod support;
+mod requests;
 
 use std::{
     convert::Infallible,
@@ -34,7 +32,10 @@ use tower_registration::{
     signature::SigningKey,
 };
 
-use crate::support::{AUTHORITY, CLIENT_APP, Call, SECRET, SERVER_APP};
+use crate::requests::{
+    body_of,
+    support::{AUTHORITY, CLIENT_APP, Call, SECRET, SERVER_APP},
+};
 
 type Sent = Request<Full<Bytes>>;
 
@@ -81,7 +82,7 @@ fn server_calls(bytes: usize) -> Vec<Sent> {
     let key = signing_key();
     let call = || {
         Call::server_app(Utc::now())
-            .body(support::body_of(bytes))
+            .body(body_of(bytes))
             .sign(&key)
             .build()
     };

@@ -19,9 +19,7 @@
 //!
 //! Functions that end in `_1k` have a body of 1 KiB, all others one of 58 bytes.
 
-#[path = "../tests/it/support.rs"]
-#[expect(dead_code, reason = "benches need a part of what tests need")]
-mod support;
+mod requests;
 
 use std::{collections::BTreeMap, hint::black_box, time::Duration};
 
@@ -54,7 +52,10 @@ use tower_registration::{
     },
 };
 
-use crate::support::{AUTHORITY, Call};
+use crate::requests::{
+    body_of,
+    support::{AUTHORITY, Call},
+};
 
 const PRIVATE: &str = include_str!("../tests/keys/test-only-rsa-2048.pem");
 const PUBLIC: &str = include_str!("../tests/keys/test-only-rsa-2048.pub.pem");
@@ -70,7 +71,7 @@ struct Signed {
 
 impl Signed {
     fn new(bytes: usize) -> Self {
-        let body = support::body_of(bytes);
+        let body = body_of(bytes);
         assert_eq!(body.len(), bytes);
         let key = SigningKey::from_pem(PRIVATE).expect("a key");
         let call = Call::server_app(Utc::now())
@@ -207,7 +208,7 @@ fn verify_rs256(criterion: &mut Criterion) {
         };
         assert!(is_verified());
         group.bench_function(format!("ring_floor{ending}"), |bencher| {
-            bencher.iter(is_verified)
+            bencher.iter(is_verified);
         });
 
         let is_verified = || {
@@ -216,7 +217,7 @@ fn verify_rs256(criterion: &mut Criterion) {
         };
         assert!(is_verified().expect("a verdict"));
         group.bench_function(format!("jsonwebtoken{ending}"), |bencher| {
-            bencher.iter(is_verified)
+            bencher.iter(is_verified);
         });
 
         let request = || message(&signed, &peer_secret, true);

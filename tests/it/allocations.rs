@@ -34,7 +34,6 @@ const CLIENT_APP_COUNT: u64 = 3;
 const SERVER_APP_COUNT: u64 = 11;
 
 /// An inner service that asks the heap for nothing.
-#[expect(clippy::unnecessary_wraps, reason = "a service's answer is a result")]
 fn answer<B>(_: Request<B>) -> Ready<Result<Response<Full<Bytes>>, Infallible>> {
     ready(Ok(Response::new(Full::default())))
 }

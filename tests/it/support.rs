@@ -36,12 +36,6 @@ pub(crate) const SECRET: &str = "secret-0b8f1d6e-8a55-4ac1-a2ff-5b7f6c3c3f3a";
 pub(crate) const AUTHORITY: &str = "api.example.com";
 pub(crate) const JANE: &str = r#"{"username":"jane@example.co","orgId":"example-org-id"}"#;
 
-/// A body of so many bytes, at least 50.
-pub(crate) fn body_of(bytes: usize) -> String {
-    let body = |org: &str| format!(r#"{{"username":"jane@example.co","orgId":"{org}"}}"#);
-    body(&"o".repeat(bytes - body("").len()))
-}
-
 /// An instant that all tests begin at; no clock of theirs reads another.
 pub(crate) fn start() -> DateTime<Utc> {
     "2026-11-23T07:44:00Z".parse().expect("a time")

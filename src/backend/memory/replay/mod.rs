@@ -38,8 +38,9 @@ use crate::nonce::{Claim, ClaimOutcome, ReplayGuard};
 /// 5. What was claimed before the guard was built can't be known: nonces dated before are
 ///    [`Unknowable`](ClaimOutcome::Unknowable).
 ///
-/// Entries are 128-bit keyed digests (SipHash-1-3, a random key for each guard), so that nobody
-/// outside can look for two nonces that collide. One takes 20 to 40 bytes.
+/// Entries are 112 bits of keyed digests (SipHash-1-3, a random key for each guard), so that nobody
+/// outside can look for two nonces that collide; by chance, two of ten million do once in 10^20
+/// times. One takes 18 to 28 bytes.
 ///
 /// Deployment: one process. Two processes that each have a guard accept a nonce twice; give them
 /// one guard over a database instead.
