@@ -44,7 +44,6 @@ type Sent = Request<Full<Bytes>>;
 const BATCH: usize = 50;
 
 /// An inner service that does nothing.
-#[expect(clippy::unnecessary_wraps, reason = "a service's answer is a result")]
 fn answer<B>(_: Request<B>) -> Ready<Result<Response<Full<Bytes>>, Infallible>> {
     ready(Ok(Response::new(Full::default())))
 }
