@@ -56,7 +56,7 @@ async fn claimed(guard: &impl Guard, number: usize, fresh_until: i64, now: i64) 
 
 /// Claims enough other nonces at `now` for a guard that forgets from time to time to have done so.
 async fn pass_time(guard: &impl Guard, now: i64) {
-    for number in 0..100 {
+    for number in 0..1_000 {
         let number = 1_000_000 * usize::try_from(now).unwrap() + number;
         assert_eq!(claimed(guard, number, now + 300, now).await, Claimed);
     }
@@ -416,8 +416,8 @@ fn a_guard_that_could_hold_nothing_is_not_built() {
 }
 
 #[test]
-fn a_small_guard_is_exact_and_a_sharded_one_is_full_at_95_percent_or_more() {
-    for (capacity, least) in [(262_143, 262_143), (262_144, 249_037)] {
+fn a_small_guard_is_exact_and_a_sharded_one_is_full_at_90_percent_or_more() {
+    for (capacity, least) in [(262_143, 262_143), (262_144, 235_930)] {
         let guard = small(capacity, capacity);
         let refused = (0..=capacity).find(|number| now_by(&guard, "app", *number).is_err());
         let held = refused.expect("the guard is never full");

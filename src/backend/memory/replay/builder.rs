@@ -6,7 +6,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use ring::rand::{SecureRandom, SystemRandom};
 
 use super::{
-    MemoryReplayGuard,
+    MemoryReplayGuard, Shard,
     table::{Limits, Table},
 };
 use crate::clock::{Clock, SystemClock};
@@ -19,12 +19,15 @@ pub const DEFAULT_WINDOW: Duration = Duration::from_mins(6);
 
 /// Buckets that a window is cut into. A claim looks into each that is live.
 const BUCKETS: u32 = 12;
-/// A guard whose capacity and share are at least this has [`SHARDS`] shards; others have one and
-/// count exactly. At this size, 5 % of a shard's part is 6.4 standard deviations of what chance
-/// makes it hold.
+/// A guard whose capacity and share are at least this is cut into shards; others have one, and
+/// count exactly.
 const SHARDED_FROM: usize = 262_144;
-/// A power of two, and enough that claims of a machine's cores seldom meet.
-const SHARDS: usize = 16;
+/// Entries that a shard has room for, at least: 10 % of them are 6.4 standard deviations of what
+/// chance makes it hold.
+const SHARD_ROOM: usize = 4_096;
+/// Most shards: enough that two threads seldom meet, since one that has to wait is put to sleep,
+/// which costs as much as a hundred claims.
+const MAX_SHARDS: usize = 256;
 
 /// Settings of a [`MemoryReplayGuard`].
 #[derive(Clone, Debug)]
@@ -53,8 +56,8 @@ impl MemoryReplayGuardBuilder {
     /// How many nonces the guard holds at most; at least 1, [`DEFAULT_CAPACITY`] by default.
     ///
     /// It is exact where it or the [share](Self::share_per_app) is below 262,144. Otherwise each of
-    /// 16 shards holds a sixteenth; nonces spread over them by chance, so that the first claim may
-    /// be refused at 95 % of the capacity. The guard never holds more than it.
+    /// up to 256 shards holds its part; nonces spread over them by chance, so that the first claim
+    /// may be refused at 90 % of the capacity. The guard never holds more than it.
     pub fn capacity(self, nonces: usize) -> Self {
         Self {
             capacity: nonces,
@@ -135,10 +138,10 @@ impl MemoryReplayGuardBuilder {
             Ok(u64::from_ne_bytes(bytes))
         };
         let key = (random()?, random()?);
-        let shards = if self.capacity.min(share) < SHARDED_FROM {
-            1
-        } else {
-            SHARDS
+        let shards = match self.capacity.min(share) {
+            ..SHARDED_FROM => 1,
+            // A power of two.
+            room => (1 << (room / SHARD_ROOM).ilog2()).min(MAX_SHARDS),
         };
         let limits = Limits {
             capacity: self.capacity / shards,
@@ -148,7 +151,7 @@ impl MemoryReplayGuardBuilder {
         Ok(MemoryReplayGuard {
             key,
             shards: (0..shards)
-                .map(|_| Mutex::new(Table::new(limits)))
+                .map(|_| Shard(Mutex::new(Table::new(limits))))
                 .collect(),
             remembers_from: self.remembers_from(),
         })

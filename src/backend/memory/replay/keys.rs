@@ -1,8 +1,8 @@
-//! A set of 112-bit keys, each with a 16-bit tag, in 16 bytes an entry: open addressing in many
+//! A set of 116-bit keys, each with a 12-bit tag, in 16 bytes an entry: open addressing in many
 //! small segments.
 //!
 //! ```text
-//! key     = segment : 32 . line : 32 . rest : 48 . tag : 16       ; high bits first
+//! key     = segment : 32 . line : 32 . rest : 52 . tag : 12       ; high bits first
 //! segment = lines of 4 entries, 64 bytes each, as many as it needs
 //! ```
 //!
@@ -19,13 +19,13 @@ use std::num::NonZeroU16;
 /// Names what an entry lives and dies with.
 pub(super) type Tag = NonZeroU16;
 
-const TAG_BITS: u32 = u16::BITS;
+const TAG_BITS: u32 = 12;
 /// Entries of a line. An empty one is zero, which no entry is, since no tag is.
 const LINE: usize = 4;
 /// Entries for each segment at the set's full capacity.
 const SEGMENT: usize = 512;
 /// Most segments of a set: every one is swept before tags are used again.
-pub(super) const MAX_SEGMENTS: usize = 1 << 14;
+pub(super) const MAX_SEGMENTS: usize = 1 << 11;
 
 #[derive(Debug)]
 pub(super) struct KeySet {
@@ -157,7 +157,7 @@ fn entry(key: u128, tag: Tag) -> u128 {
 #[expect(clippy::cast_possible_truncation, reason = "the tag is the low bits")]
 #[inline]
 fn tag_of(entry: u128) -> Tag {
-    Tag::new(entry as u16).unwrap_or(Tag::MIN)
+    Tag::new(entry as u16 & LAST_TAG).unwrap_or(Tag::MIN)
 }
 
 /// A number below `count`, by the low 32 of `bits`, evenly.
@@ -177,6 +177,7 @@ pub(super) struct Tags {
 }
 
 const TAGS: usize = 1 << TAG_BITS;
+const LAST_TAG: u16 = (1 << TAG_BITS) - 1;
 
 impl Tags {
     pub(super) fn new() -> Self {
@@ -189,7 +190,7 @@ impl Tags {
     /// A tag that is not in use, and has not been for as long as possible.
     pub(super) fn take(&mut self) -> Tag {
         loop {
-            self.last = self.last.wrapping_add(1);
+            self.last = (self.last + 1) & LAST_TAG;
             match Tag::new(self.last) {
                 Some(tag) if !self.is_alive(tag) => {
                     let (word, bit) = place(tag);
