@@ -74,7 +74,8 @@
 //! routers), `client` (the layer that signs outgoing requests), `sqlite`, `smtp` (lettre: SMTP and
 //! `.eml` files).
 //!
-//! The map of the code and the reasons behind it are in [`architecture`].
+//! The map of the code and the reasons behind it are in [`architecture`], what it costs in
+//! [`performance`].
 
 pub mod app;
 pub mod backend;
@@ -103,6 +104,10 @@ pub use verify::VerifyRequest;
 #[cfg(doc)]
 #[doc = include_str!("docs/architecture.md")]
 pub mod architecture {}
+
+#[cfg(doc)]
+#[doc = include_str!("docs/performance.md")]
+pub mod performance {}
 
 /// Compiles the README's example.
 #[cfg(doctest)]
