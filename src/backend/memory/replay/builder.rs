@@ -17,7 +17,7 @@ pub const DEFAULT_CAPACITY: usize = 1_000_000;
 /// default lead together, 360 s.
 pub const DEFAULT_WINDOW: Duration = Duration::from_mins(6);
 
-/// Buckets that a window is cut into. A claim looks into each that is live.
+/// Buckets that a window is cut into: how finely entries are forgotten.
 const BUCKETS: u32 = 12;
 /// A guard whose capacity and share are at least this is cut into shards; others have one, and
 /// count exactly.
