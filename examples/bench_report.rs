@@ -38,18 +38,12 @@ const COMPARISONS: &[(&str, &str, &str, &[&str])] = &[
         "ours",
         &["httpsig_hyper_hmac", "http_signature_normalization"],
     ),
-    (
-        "all layers, no signature",
-        "stack",
-        "client_app",
-        &["bare", "tower_http"],
-    ),
-    (
-        "all layers, RS256",
-        "stack",
-        "server_app",
-        &["bare", "tower_http"],
-    ),
+];
+
+/// What whole requests add to the inner service's own time.
+const REQUESTS: &[(&str, &str)] = &[
+    ("a client-side application's, no signature", "client_app"),
+    ("a server-side application's, RS256", "server_app"),
 ];
 
 /// One peer beside ours; times in nanoseconds.
@@ -91,6 +85,18 @@ fn main() -> Result<(), Box<dyn Error>> {
     }
     fs::write("benches/performance.svg", svg(&rows)?)?;
     print!("{}", table(&rows)?);
+    println!();
+    for (what, function) in REQUESTS {
+        let times = median(&directory, "stack", function)
+            .and_then(|whole| Ok(whole - median(&directory, "stack", "bare")?));
+        match times {
+            Ok(added) => println!(
+                "- a request through all layers, {what}: {} more",
+                time(added)
+            ),
+            Err(error) => eprintln!("left out: {error}"),
+        }
+    }
     println!("\nMeasured on {}.", machine());
     Ok(())
 }

@@ -27,7 +27,7 @@ const SHARDED_FROM: usize = 262_144;
 const SHARD_ROOM: usize = 4_096;
 /// Most shards: enough that two threads seldom meet, since one that has to wait is put to sleep,
 /// which costs as much as a hundred claims.
-const MAX_SHARDS: usize = 256;
+const MAX_SHARDS: usize = 64;
 
 /// Settings of a [`MemoryReplayGuard`].
 #[derive(Clone, Debug)]
@@ -56,7 +56,7 @@ impl MemoryReplayGuardBuilder {
     /// How many nonces the guard holds at most; at least 1, [`DEFAULT_CAPACITY`] by default.
     ///
     /// It is exact where it or the [share](Self::share_per_app) is below 262,144. Otherwise each of
-    /// up to 256 shards holds its part; nonces spread over them by chance, so that the first claim
+    /// up to 64 shards holds its part; nonces spread over them by chance, so that the first claim
     /// may be refused at 90 % of the capacity. The guard never holds more than it.
     pub fn capacity(self, nonces: usize) -> Self {
         Self {
