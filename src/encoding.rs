@@ -3,25 +3,34 @@
 //! One text uses one alphabet, and its padding is whole or absent. Bits beyond the last byte are
 //! zero. So every run of bytes has four spellings at most.
 
-use base64::{
-    DecodeSliceError, Engine,
-    prelude::{
-        BASE64_STANDARD as STANDARD, BASE64_STANDARD_NO_PAD as STANDARD_NO_PAD,
-        BASE64_URL_SAFE as URL_SAFE, BASE64_URL_SAFE_NO_PAD as URL_SAFE_NO_PAD,
-    },
-};
+use base64_simd::{Base64, Out, STANDARD, STANDARD_NO_PAD, URL_SAFE, URL_SAFE_NO_PAD};
 
-/// Decodes `text` into `buffer` and tells how many bytes there are. Too small a buffer is an error
-/// like any other; see [`room_for`].
-pub(crate) fn decode(text: &str, buffer: &mut [u8]) -> Result<usize, DecodeSliceError> {
+/// Decodes `text` into `buffer` and tells how many bytes there are; `None` where `text` is no base64
+/// or `buffer` has no [room](room_for) for it.
+pub(crate) fn decode(text: &str, buffer: &mut [u8]) -> Option<usize> {
+    if buffer.len() < room_for(text.len()) {
+        return None;
+    }
+    attempt(text, |engine| {
+        let decoded = engine.decode(text.as_bytes(), Out::from_slice(buffer));
+        decoded.ok().map(|bytes| bytes.len())
+    })
+}
+
+/// Decodes `text`; `None` where it is no base64.
+pub(crate) fn decode_to_vec(text: &str) -> Option<Vec<u8>> {
+    attempt(text, |engine| engine.decode_to_vec(text).ok())
+}
+
+/// What `decode` makes of `text` with the one engine that can read it.
+fn attempt<T>(text: &str, mut decode: impl FnMut(&Base64) -> Option<T>) -> Option<T> {
     // What nearly all clients send comes first: a text that it reads, no other engine would read
     // differently.
-    URL_SAFE_NO_PAD.decode_slice(text, buffer).or_else(|_| {
-        match (text.contains(['+', '/']), text.ends_with('=')) {
-            (false, _) => URL_SAFE.decode_slice(text, buffer),
-            (true, false) => STANDARD_NO_PAD.decode_slice(text, buffer),
-            (true, true) => STANDARD.decode_slice(text, buffer),
-        }
+    decode(&URL_SAFE_NO_PAD).or_else(|| match (text.contains(['+', '/']), text.ends_with('=')) {
+        (false, false) => None,
+        (false, true) => decode(&URL_SAFE),
+        (true, false) => decode(&STANDARD_NO_PAD),
+        (true, true) => decode(&STANDARD),
     })
 }
 
@@ -32,12 +41,17 @@ pub(crate) const fn room_for(length: usize) -> usize {
 
 #[cfg(test)]
 mod tests {
+    use base64::{Engine, prelude as peer};
+    use proptest::prelude::*;
+
     use super::*;
 
     fn decoded(text: &str) -> Option<Vec<u8>> {
         let mut buffer = vec![0; room_for(text.len())];
-        let length = decode(text, &mut buffer).ok()?;
-        Some(buffer[..length].to_vec())
+        let length = decode(text, &mut buffer)?;
+        buffer.truncate(length);
+        assert_eq!(decode_to_vec(text), Some(buffer.clone()));
+        Some(buffer)
     }
 
     #[test]
@@ -70,6 +84,29 @@ mod tests {
         for length in 0..100 {
             let text = "A".repeat(length);
             assert_eq!(decoded(&text).is_some(), length % 4 != 1, "{length}");
+        }
+    }
+
+    #[test]
+    fn a_buffer_without_room_is_refused() {
+        assert_eq!(decode("AAAA", &mut [0; 2]), None);
+        assert_eq!(decode("AAAA", &mut [0; 3]), Some(3));
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(4_000))]
+
+        /// Two libraries that have nothing in common read the same.
+        #[test]
+        fn another_decoder_says_the_same(text in "[A-Za-z0-9+/]{0,70}={0,2}|[A-Za-z0-9_-]{0,70}={0,2}|[ -~]{0,40}") {
+            let engines = [
+                peer::BASE64_URL_SAFE_NO_PAD,
+                peer::BASE64_URL_SAFE,
+                peer::BASE64_STANDARD_NO_PAD,
+                peer::BASE64_STANDARD,
+            ];
+            let expected = engines.iter().find_map(|engine| engine.decode(&text).ok());
+            prop_assert_eq!(decoded(&text), expected);
         }
     }
 }

@@ -1,6 +1,6 @@
 //! What is added to a request before it goes out. Pure: time and the random UUID are arguments.
 
-use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
+use base64_simd::URL_SAFE_NO_PAD;
 use chrono::{DateTime, SecondsFormat, Utc};
 use http::{
     HeaderMap, HeaderValue, Method, Uri, Version,
@@ -56,7 +56,7 @@ pub(super) struct Signer {
 #[must_use]
 pub fn encode_nonce(random: Uuid, now: DateTime<Utc>) -> String {
     let time = now.to_rfc3339_opts(SecondsFormat::Millis, true);
-    BASE64_URL_SAFE_NO_PAD.encode(format!(r#"{{"uuid":"{random}","datetime":"{time}"}}"#))
+    URL_SAFE_NO_PAD.encode_to_string(format!(r#"{{"uuid":"{random}","datetime":"{time}"}}"#))
 }
 
 impl Signer {

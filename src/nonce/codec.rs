@@ -90,7 +90,7 @@ impl Nonce {
     }
 
     fn decode_in(header: &str, buffer: &mut [u8]) -> Result<Self, NonceError> {
-        let length = encoding::decode(header, buffer).map_err(|_| NonceError::NotBase64)?;
+        let length = encoding::decode(header, buffer).ok_or(NonceError::NotBase64)?;
         let json = &buffer[..length];
         match scan::common(json) {
             Some((uuid, datetime)) => Ok(Self {

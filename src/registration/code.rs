@@ -18,7 +18,7 @@
 
 use std::{fmt, str::FromStr};
 
-use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use base64_simd::URL_SAFE_NO_PAD;
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
@@ -138,7 +138,7 @@ impl Eq for CodeDigest {}
 
 impl From<CodeDigest> for String {
     fn from(digest: CodeDigest) -> Self {
-        URL_SAFE_NO_PAD.encode(digest.0)
+        URL_SAFE_NO_PAD.encode_to_string(digest.0)
     }
 }
 
@@ -146,7 +146,9 @@ impl TryFrom<String> for CodeDigest {
     type Error = InvalidEncoding;
 
     fn try_from(text: String) -> Result<Self, InvalidEncoding> {
-        let bytes = URL_SAFE_NO_PAD.decode(text).map_err(|_| InvalidEncoding)?;
+        let bytes = URL_SAFE_NO_PAD
+            .decode_to_vec(text)
+            .map_err(|_| InvalidEncoding)?;
         bytes.try_into().map(Self).map_err(|_| InvalidEncoding)
     }
 }
@@ -174,7 +176,7 @@ impl Eq for SealedCode {}
 
 impl From<SealedCode> for String {
     fn from(sealed: SealedCode) -> Self {
-        URL_SAFE_NO_PAD.encode(sealed.0)
+        URL_SAFE_NO_PAD.encode_to_string(sealed.0)
     }
 }
 
@@ -182,7 +184,9 @@ impl TryFrom<String> for SealedCode {
     type Error = InvalidEncoding;
 
     fn try_from(text: String) -> Result<Self, InvalidEncoding> {
-        let bytes = URL_SAFE_NO_PAD.decode(text).map_err(|_| InvalidEncoding)?;
+        let bytes = URL_SAFE_NO_PAD
+            .decode_to_vec(text)
+            .map_err(|_| InvalidEncoding)?;
         Ok(Self(bytes))
     }
 }

@@ -19,7 +19,7 @@
 
 use std::{borrow::Cow, fmt};
 
-use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
+use base64_simd::URL_SAFE_NO_PAD;
 use http::{
     HeaderMap, HeaderName, Method,
     header::{
@@ -168,7 +168,7 @@ impl<'a> CanonicalRequest<'a> {
         json.push_str("\",\"r-authority\":\"");
         escape(self.parts.authority, &mut json);
         json.push_str("\",\"r-body\":\"");
-        BASE64_URL_SAFE_NO_PAD.encode_string(self.parts.body, &mut json);
+        URL_SAFE_NO_PAD.encode_append(self.parts.body, &mut json);
         json.push_str("\",\"r-method\":\"");
         // A method's characters need no escapes.
         let method = self.parts.method.as_str().chars();
@@ -193,7 +193,7 @@ impl<'a> CanonicalRequest<'a> {
         let mut text = String::with_capacity(header.len() + 1 + (json.len() * 4).div_ceil(3));
         text.push_str(header);
         text.push('.');
-        BASE64_URL_SAFE_NO_PAD.encode_string(json, &mut text);
+        URL_SAFE_NO_PAD.encode_append(json, &mut text);
         SigningInput(text)
     }
 
@@ -317,6 +317,7 @@ fn escape(text: &str, json: &mut String) {
 
 #[cfg(test)]
 mod tests {
+    use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
     use http::HeaderValue;
     use proptest::prelude::*;
 

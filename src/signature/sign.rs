@@ -2,7 +2,7 @@
 
 use std::{fmt, sync::Arc};
 
-use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
+use base64_simd::URL_SAFE_NO_PAD;
 use ring::{
     rand::SystemRandom,
     signature::{
@@ -133,13 +133,13 @@ impl SigningKey {
                 let mut signature = vec![0; pair.public().modulus_len()];
                 pair.sign(&RSA_PKCS1_SHA256, &random, text, &mut signature)
                     .map_err(|_| SigningFailed)?;
-                Ok(BASE64_URL_SAFE_NO_PAD.encode(signature))
+                Ok(URL_SAFE_NO_PAD.encode_to_string(signature))
             }
             Pair::P256(pair) => pair
                 .sign(&random, text)
-                .map(|signature| BASE64_URL_SAFE_NO_PAD.encode(signature))
+                .map(|signature| URL_SAFE_NO_PAD.encode_to_string(signature))
                 .map_err(|_| SigningFailed),
-            Pair::Ed25519(pair) => Ok(BASE64_URL_SAFE_NO_PAD.encode(pair.sign(text))),
+            Pair::Ed25519(pair) => Ok(URL_SAFE_NO_PAD.encode_to_string(pair.sign(text))),
         }
     }
 }

@@ -48,10 +48,7 @@ impl ApiSignature {
         if header.len() > MAX_SIGNATURE_BYTES.div_ceil(3) * 4 {
             return Err(SignatureDecodeError::TooLong);
         }
-        let mut bytes = vec![0; encoding::room_for(header.len())];
-        let length =
-            encoding::decode(header, &mut bytes).map_err(|_| SignatureDecodeError::NotBase64)?;
-        bytes.truncate(length);
+        let bytes = encoding::decode_to_vec(header).ok_or(SignatureDecodeError::NotBase64)?;
         if bytes.len() > MAX_SIGNATURE_BYTES {
             return Err(SignatureDecodeError::TooLong);
         }
