@@ -14,21 +14,28 @@
 //! What a client-side application proves is its id alone, which is no secret. What such callers
 //! can use up is bounded by the replay guard's share for that application.
 
-use std::{fmt, sync::Arc, time::Duration};
+use std::{
+    fmt,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+    time::Duration,
+};
 
 use http::Request;
 
 use crate::{
     app::{AppCheck, AppRegistry},
     clock::{Clock, SharedClock, SystemClock},
-    gate::{Check, GateLayer, Then},
+    gate::{Check, GateLayer, Mount, Then},
     headers::{DEFAULT_PREFIX, HeaderNames, InvalidPrefix},
     nonce::{
         ClaimCheck, DEFAULT_MAX_AGE, DEFAULT_MAX_FUTURE, FreshCheck, Freshness, FreshnessError,
         ReplayGuard,
     },
+    rejection::Rejection,
     signature::{
-        BodyLimits, DEFAULT_BODY_TIMEOUT, DEFAULT_MAX_BODY_BYTES, InvalidBodyLimits,
+        BodyLimits, CheckedBody, DEFAULT_BODY_TIMEOUT, DEFAULT_MAX_BODY_BYTES, InvalidBodyLimits,
         SignatureCheck, SignatureCheckBuilder, SignatureConfigError, TransportProfile,
     },
     user_action::{NoUserAction, UserActionCheck, UserActionVerifier},
@@ -73,11 +80,27 @@ impl<R, G, U, B> Check<B> for Verify<R, G, U>
 where
     Checks<R, G, U>: Check<B>,
 {
-    type Body = <Checks<R, G, U> as Check<B>>::Body;
-    type Future = <Checks<R, G, U> as Check<B>>::Future;
+    type Pending = <Checks<R, G, U> as Check<B>>::Pending;
 
-    fn check(&self, request: Request<B>) -> Self::Future {
-        self.0.check(request)
+    fn begin(&self, request: &mut Request<B>) -> Result<Self::Pending, Rejection> {
+        self.0.begin(request)
+    }
+
+    fn poll(
+        &self,
+        pending: Pin<&mut Self::Pending>,
+        request: &mut Request<B>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<(), Rejection>> {
+        self.0.poll(pending, request, cx)
+    }
+}
+
+impl<R, G, U, B> Mount<B> for Verify<R, G, U> {
+    type Body = CheckedBody<B>;
+
+    fn mount(body: B) -> CheckedBody<B> {
+        CheckedBody::Unread(body)
     }
 }
 

@@ -1,13 +1,19 @@
 //! The check of application id and secret.
 
-use std::{error::Error, fmt, sync::Arc};
+use std::{
+    fmt,
+    future::Future,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll, ready},
+};
 
 use http::Request;
 
 use super::{AppKind, AppRegistry, Application};
 use crate::{
     clock::{SharedClock, SystemClock},
-    gate::{Ask, Check, Conclude, GateLayer},
+    gate::{Check, GateLayer, Mount},
     headers::{Credential, HeaderNames},
     rejection::{Rejection, RejectionKind},
     verified::{Verified, VerifiedApp},
@@ -18,12 +24,8 @@ use crate::{
 /// so that `Debug` of the headers does not show them.
 pub struct AppCheck<R> {
     registry: Arc<R>,
-    settings: AppSettings,
+    settings: Arc<Settings>,
 }
-
-/// What the check needs once the registry has answered.
-#[derive(Clone)]
-pub struct AppSettings(Arc<Settings>);
 
 #[derive(Clone)]
 struct Settings {
@@ -35,32 +37,51 @@ impl<R> AppCheck<R> {
     pub(crate) fn new(registry: R, names: HeaderNames, clock: SharedClock) -> Self {
         Self {
             registry: Arc::new(registry),
-            settings: AppSettings(Arc::new(Settings { names, clock })),
+            settings: Arc::new(Settings { names, clock }),
         }
     }
 }
 
 impl<R: AppRegistry, B> Check<B> for AppCheck<R> {
-    type Body = B;
-    type Future = Ask<R::Future, AppSettings, B>;
+    type Pending = R::Future;
 
-    fn check(&self, mut request: Request<B>) -> Self::Future {
-        let names = &self.settings.0.names;
-        let search = names.read_all(request.headers()).and_then(|values| {
-            let id = names.present(Credential::AppId, values[Credential::AppId as usize])?;
-            Ok((self.registry.find(id), values.map(|value| value.is_some())))
-        });
-        match search {
-            Ok((answer, sent)) => {
-                names.mark_secrets(request.headers_mut(), sent);
-                Ask::about(request, answer, self.settings.clone())
-            }
-            Err(rejection) => Ask::refused(rejection),
-        }
+    fn begin(&self, request: &mut Request<B>) -> Result<R::Future, Rejection> {
+        let names = &self.settings.names;
+        let values = names.read_all(request.headers())?;
+        let id = names.present(Credential::AppId, values[Credential::AppId as usize])?;
+        let (answer, sent) = (self.registry.find(id), values.map(|value| value.is_some()));
+        names.mark_secrets(request.headers_mut(), sent);
+        Ok(answer)
+    }
+
+    fn poll(
+        &self,
+        answer: Pin<&mut R::Future>,
+        request: &mut Request<B>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<(), Rejection>> {
+        let app = ready!(answer.poll(cx))
+            .map_err(|error| Rejection::unavailable("application registry failed", error))?
+            .ok_or_else(|| Rejection::new(RejectionKind::AppInvalid, "application is unknown"))?;
+        self.settings.verdict(&app, request)?;
+        // Nothing that was proved before is kept: all of it was about who is proved now.
+        *Verified::of_mut(request.extensions_mut()) = Verified {
+            app: Some(VerifiedApp(app)),
+            ..Verified::default()
+        };
+        Poll::Ready(Ok(()))
     }
 }
 
-impl AppSettings {
+impl<R, B> Mount<B> for AppCheck<R> {
+    type Body = B;
+
+    fn mount(body: B) -> B {
+        body
+    }
+}
+
+impl Settings {
     fn verdict<B>(&self, app: &Application, request: &Request<B>) -> Result<(), Rejection> {
         if !app.is_active() {
             return Err(Rejection::new(
@@ -71,9 +92,10 @@ impl AppSettings {
         if app.kind() == AppKind::ClientSideApplication {
             return Ok(());
         }
-        let Settings { names, clock } = &*self.0;
-        let secret = names.require(request.headers(), Credential::AppSecret)?;
-        if app.has_secret(secret, clock.now()) {
+        let secret = self
+            .names
+            .require(request.headers(), Credential::AppSecret)?;
+        if app.has_secret(secret, self.clock.now()) {
             Ok(())
         } else {
             Err(Rejection::new(
@@ -84,33 +106,11 @@ impl AppSettings {
     }
 }
 
-impl<B, E> Conclude<Result<Option<Arc<Application>>, E>, B> for AppSettings
-where
-    E: Into<Box<dyn Error + Send + Sync>>,
-{
-    fn conclude(
-        self,
-        found: Result<Option<Arc<Application>>, E>,
-        mut request: Request<B>,
-    ) -> Result<Request<B>, Rejection> {
-        let app = found
-            .map_err(|error| Rejection::unavailable("application registry failed", error))?
-            .ok_or_else(|| Rejection::new(RejectionKind::AppInvalid, "application is unknown"))?;
-        self.verdict(&app, &request)?;
-        // Nothing that was proved before is kept: all of it was about who is proved now.
-        *Verified::of_mut(request.extensions_mut()) = Verified {
-            app: Some(VerifiedApp(app)),
-            ..Verified::default()
-        };
-        Ok(request)
-    }
-}
-
 impl<R> Clone for AppCheck<R> {
     fn clone(&self) -> Self {
         Self {
             registry: Arc::clone(&self.registry),
-            settings: self.settings.clone(),
+            settings: Arc::clone(&self.settings),
         }
     }
 }
@@ -118,15 +118,7 @@ impl<R> Clone for AppCheck<R> {
 impl<R> fmt::Debug for AppCheck<R> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("AppCheck")
-            .field("names", &self.settings.0.names)
-            .finish_non_exhaustive()
-    }
-}
-
-impl fmt::Debug for AppSettings {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("AppSettings")
-            .field("names", &self.0.names)
+            .field("names", &self.settings.names)
             .finish_non_exhaustive()
     }
 }
@@ -147,13 +139,13 @@ impl<R: AppRegistry> GateLayer<AppCheck<R>> {
 
     /// Reads id and secret from other headers.
     pub fn header_names(mut self, names: HeaderNames) -> Self {
-        Arc::make_mut(&mut self.check_mut().settings.0).names = names;
+        Arc::make_mut(&mut self.check_mut().settings).names = names;
         self
     }
 
     /// Reads the time, for the expiry of secrets, from another clock.
     pub fn clock(mut self, clock: SharedClock) -> Self {
-        Arc::make_mut(&mut self.check_mut().settings.0).clock = clock;
+        Arc::make_mut(&mut self.check_mut().settings).clock = clock;
         self
     }
 }

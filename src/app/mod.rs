@@ -14,7 +14,7 @@ mod record;
 mod registry;
 
 pub use cached::{CachedApps, CachedAppsFuture, DEFAULT_CAPACITY, DEFAULT_TIME_TO_LIVE};
-pub use check::{AppCheck, AppLayer, AppSettings};
+pub use check::{AppCheck, AppLayer};
 pub use config::{AppConfig, AppConfigError, SecretConfig};
 pub use record::{
     AppId, AppKind, AppSecretHash, Application, EmptySecret, InvalidAppId, Permissions,

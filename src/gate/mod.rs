@@ -1,7 +1,7 @@
 //! The one [`Layer`](tower_layer::Layer), [`Service`](tower_service::Service) and [`Future`] that every
 //! check of this crate is mounted by.
 //!
-//! A [`Check`] gives a verdict on a request: the request, with a proof in its extensions, or a
+//! A [`Check`] lets a request pass, leaving a proof in its extensions, or says why not: a
 //! [`Rejection`]. A [`Gate`] asks the check, and calls the inner service only on a pass. It holds
 //! these rules for all of them, in one place:
 //!
@@ -9,33 +9,58 @@
 //! 2. A check that panics refuses with 503; the inner service is not called.
 //! 3. A rejection leaves as its JSON answer, with the [`Rejection`] in the response's extensions.
 //! 4. The inner service's errors are its own and pass through.
+//! 5. The request lies still: checks are lent it, whether they wait or not.
 
-mod ask;
 mod body;
 mod service;
 mod then;
 
-pub use ask::{Ask, Conclude};
 pub use body::GateBody;
 pub use service::{Gate, GateFuture, GateLayer};
-pub use then::{Then, ThenFuture};
+pub use then::{Then, ThenPending};
 
 pub(crate) use service::log;
+
+use std::{
+    pin::Pin,
+    task::{Context, Poll},
+};
 
 use http::Request;
 
 use crate::rejection::Rejection;
 
-/// A verdict on a request.
+/// Decides about a request that it is lent, whose body is a `B`.
 ///
-/// A check that passes returns the request, with what it proved in the extensions. Checks are
-/// cloned for each request and should be cheap to clone.
+/// It is asked as a future is, but is lent the request each time anew instead of owning it, so
+/// that a request is not moved from check to check. Checks are cloned for each request and should
+/// be cheap to clone.
 pub trait Check<B> {
-    /// The body that the next check or service gets.
-    type Body;
-    /// The verdict.
-    type Future: Future<Output = Result<Request<Self::Body>, Rejection>>;
+    /// What is waited for; `()` where nothing is.
+    type Pending;
 
-    /// Decides about `request`.
-    fn check(&self, request: Request<B>) -> Self::Future;
+    /// Begins the check.
+    ///
+    /// # Errors
+    ///
+    /// The rejection of a request that does not pass, where that is certain already.
+    fn begin(&self, request: &mut Request<B>) -> Result<Self::Pending, Rejection>;
+
+    /// The verdict, once there is one. To be called with what [`begin`](Self::begin) returned for
+    /// this request, and not again after it was ready.
+    fn poll(
+        &self,
+        pending: Pin<&mut Self::Pending>,
+        request: &mut Request<B>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<(), Rejection>>;
+}
+
+/// What the inner service gets of a body of type `B` behind a check that is mounted by itself.
+pub trait Mount<B> {
+    /// The inner service's body.
+    type Body;
+
+    /// Before the check begins.
+    fn mount(body: B) -> Self::Body;
 }

@@ -13,7 +13,7 @@ use pin_project::pin_project;
 use tower_layer::Layer;
 use tower_service::Service;
 
-use super::{Check, GateBody};
+use super::{Check, GateBody, Mount};
 use crate::{
     rejection::{Rejection, RejectionKind},
     trace,
@@ -57,12 +57,12 @@ pub struct Gate<C, S> {
 
 impl<C, S, B, ResBody> Service<Request<B>> for Gate<C, S>
 where
-    C: Check<B>,
-    S: Service<Request<C::Body>, Response = Response<ResBody>> + Clone,
+    C: Mount<B> + Check<<C as Mount<B>>::Body> + Clone,
+    S: Service<Request<<C as Mount<B>>::Body>, Response = Response<ResBody>> + Clone,
 {
     type Response = Response<GateBody<ResBody>>;
     type Error = S::Error;
-    type Future = GateFuture<C::Future, S, S::Future>;
+    type Future = GateFuture<C, C::Pending, <C as Mount<B>>::Body, S, S::Future>;
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
         self.inner.poll_ready(cx)
@@ -72,34 +72,42 @@ where
         // The service that was polled ready goes with the request; its clone stays behind.
         let clone = self.inner.clone();
         let ready = std::mem::replace(&mut self.inner, clone);
-        match catch_unwind(AssertUnwindSafe(|| self.check.check(request))) {
-            Ok(verdict) => GateFuture::Checking {
-                verdict,
-                inner: ready,
+        let mut request = request.map(C::mount);
+        match guarded(|| self.check.begin(&mut request)) {
+            Ok(pending) => GateFuture::Checking {
+                check: self.check.clone(),
+                pending,
+                asked: Some((request, ready)),
             },
-            Err(_) => GateFuture::Refused(Some(panicked())),
+            Err(rejection) => GateFuture::Refused(Some(rejection)),
         }
     }
 }
 
 /// The answer of a [`Gate`].
 #[pin_project(project = GateProjection)]
-pub enum GateFuture<V, S, F> {
+#[expect(
+    clippy::large_enum_variant,
+    reason = "the request waits in one variant, and a box would cost each request an allocation"
+)]
+pub enum GateFuture<C, P, B, S, F> {
     /// The check is under way.
     Checking {
-        /// Its verdict.
+        /// Who decides.
+        check: C,
+        /// What is waited for.
         #[pin]
-        verdict: V,
-        /// The readied service.
-        inner: S,
+        pending: P,
+        /// The request, and the readied service that it is for.
+        asked: Option<(Request<B>, S)>,
     },
     /// The check has passed.
     Calling(#[pin] F),
-    /// The check could not even begin.
+    /// The check refused at once.
     Refused(Option<Rejection>),
 }
 
-impl<V, S, F> fmt::Debug for GateFuture<V, S, F> {
+impl<C, P, B, S, F> fmt::Debug for GateFuture<C, P, B, S, F> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Checking { .. } => "GateFuture::Checking",
@@ -109,9 +117,9 @@ impl<V, S, F> fmt::Debug for GateFuture<V, S, F> {
     }
 }
 
-impl<V, S, B, ResBody> Future for GateFuture<V, S, S::Future>
+impl<C, B, S, ResBody> Future for GateFuture<C, C::Pending, B, S, S::Future>
 where
-    V: Future<Output = Result<Request<B>, Rejection>>,
+    C: Check<B>,
     S: Service<Request<B>, Response = Response<ResBody>>,
 {
     type Output = Result<Response<GateBody<ResBody>>, S::Error>;
@@ -119,11 +127,21 @@ where
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         loop {
             let next = match self.as_mut().project() {
-                GateProjection::Checking { verdict, inner } => {
-                    match ready!(poll_verdict(verdict, cx)) {
-                        Ok(request) => Self::Calling(inner.call(request)),
-                        Err(rejection) => return Poll::Ready(Ok(refuse(rejection))),
+                GateProjection::Checking {
+                    check,
+                    pending,
+                    asked,
+                } => {
+                    let (request, _) = asked.as_mut().expect("polled after completion");
+                    let verdict = match guarded(|| Ok(check.poll(pending, request, cx))) {
+                        Ok(verdict) => ready!(verdict),
+                        Err(panicked) => Err(panicked),
+                    };
+                    if let Err(rejection) = verdict {
+                        return Poll::Ready(Ok(refuse(rejection)));
                     }
+                    let (request, mut inner) = asked.take().expect("it was there just now");
+                    Self::Calling(inner.call(request))
                 }
                 GateProjection::Calling(response) => {
                     return response
@@ -140,13 +158,9 @@ where
     }
 }
 
-/// Polls a verdict; a panic in it is a check that could not be made.
-fn poll_verdict<V, B>(verdict: Pin<&mut V>, cx: &mut Context<'_>) -> Poll<V::Output>
-where
-    V: Future<Output = Result<Request<B>, Rejection>>,
-{
-    catch_unwind(AssertUnwindSafe(|| verdict.poll(cx)))
-        .unwrap_or_else(|_| Poll::Ready(Err(panicked())))
+/// Asks a check; a panic in it is a check that could not be made.
+fn guarded<T>(ask: impl FnOnce() -> Result<T, Rejection>) -> Result<T, Rejection> {
+    catch_unwind(AssertUnwindSafe(ask)).unwrap_or_else(|_| Err(panicked()))
 }
 
 /// The panic's own text is not taken over: nobody knows what stands in it. The panic hook has

@@ -1,22 +1,28 @@
 //! The two halves of the nonce check: fresh, before anything dear; claimed, last of all.
 
 use std::{
-    future::{Ready, ready},
+    future::Future,
+    pin::Pin,
     sync::Arc,
+    task::{Context, Poll, ready},
 };
 
+use chrono::{DateTime, Utc};
 use http::Request;
 
 use super::{Claim, ClaimOutcome, FreshNonce, Freshness, Nonce, ReplayGuard};
 use crate::{
     app::{AppId, AppKind},
     clock::{SharedClock, SystemClock},
-    gate::{Ask, Check, Conclude, GateLayer, Then},
+    gate::{Check, GateLayer, Mount, Then},
     headers::{Credential, HeaderNames},
     rejection::{Rejection, RejectionKind},
     trace,
     verified::Verified,
 };
+
+/// Who misses a layer.
+const NAME: &str = "NonceLayer";
 
 /// Reads the nonce and requires it to be fresh. Stores nothing.
 #[derive(Clone)]
@@ -57,16 +63,23 @@ impl FreshCheck {
 }
 
 impl<B> Check<B> for FreshCheck {
-    type Body = B;
-    type Future = Ready<Result<Request<B>, Rejection>>;
+    type Pending = ();
 
-    fn check(&self, mut request: Request<B>) -> Self::Future {
-        ready(self.verdict(&request).map(|nonce| {
-            let verified = Verified::of_mut(request.extensions_mut());
-            verified.nonce = Some(nonce);
-            verified.claimed = false;
-            request
-        }))
+    fn begin(&self, request: &mut Request<B>) -> Result<(), Rejection> {
+        let nonce = self.verdict(request)?;
+        let verified = Verified::of_mut(request.extensions_mut());
+        verified.nonce = Some(nonce);
+        verified.claimed = false;
+        Ok(())
+    }
+
+    fn poll(
+        &self,
+        _: Pin<&mut ()>,
+        _: &mut Request<B>,
+        _: &mut Context<'_>,
+    ) -> Poll<Result<(), Rejection>> {
+        Poll::Ready(Ok(()))
     }
 }
 
@@ -127,32 +140,17 @@ impl<G> ClaimCheck<G> {
     }
 }
 
-impl<G: ReplayGuard> ClaimCheck<G> {
-    fn begin<B>(&self, request: &Request<B>) -> Result<G::Future, Rejection> {
-        const NAME: &str = "NonceLayer";
+impl<G: ReplayGuard, B> Check<B> for ClaimCheck<G> {
+    type Pending = G::Future;
+
+    fn begin(&self, request: &mut Request<B>) -> Result<G::Future, Rejection> {
         let verified = Verified::of(request.extensions());
-        let app = match &self.claimant {
-            Claimant::Anybody(name) => name,
-            needs => {
-                let app = verified
-                    .app()
-                    .ok_or_else(|| Rejection::missing_layer(NAME, "AppLayer"))?
-                    .application();
-                let signed = verified.signature().is_some()
-                    || app.kind() == AppKind::ClientSideApplication
-                    || matches!(needs, Claimant::App);
-                if !signed {
-                    return Err(Rejection::missing_layer(NAME, "ApiSignatureLayer"));
-                }
-                app.id()
-            }
-        };
+        let app = self.claimant.identify(verified)?;
         let nonce = verified
             .nonce
             .as_ref()
             .ok_or_else(|| Rejection::missing_layer(NAME, "FreshCheck"))?;
-        // The body may have taken seconds to arrive: what was fresh then may be stale now.
-        let now = self.clock.0.now();
+        let now = self.now(verified, nonce);
         if !nonce.is_fresh_at(now) {
             return Err(Rejection::new(
                 RejectionKind::NonceInvalid,
@@ -167,41 +165,21 @@ impl<G: ReplayGuard> ClaimCheck<G> {
             now,
         )))
     }
-}
 
-impl<G: ReplayGuard, B> Check<B> for ClaimCheck<G> {
-    type Body = B;
-    type Future = Ask<G::Future, Claimed, B>;
-
-    fn check(&self, request: Request<B>) -> Self::Future {
-        match self.begin(&request) {
-            Ok(claim) => Ask::about(request, claim, Claimed),
-            Err(rejection) => Ask::refused(rejection),
-        }
-    }
-}
-
-/// What a claim's outcome means for its request.
-#[derive(Clone, Copy, Debug)]
-pub struct Claimed;
-
-impl<B, E> Conclude<Result<ClaimOutcome, E>, B> for Claimed
-where
-    E: Into<Box<dyn std::error::Error + Send + Sync>>,
-{
-    fn conclude(
-        self,
-        outcome: Result<ClaimOutcome, E>,
-        mut request: Request<B>,
-    ) -> Result<Request<B>, Rejection> {
+    fn poll(
+        &self,
+        outcome: Pin<&mut G::Future>,
+        request: &mut Request<B>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<(), Rejection>> {
         let refuse = |kind, reason: &'static str| Err(Rejection::new(kind, reason));
-        match outcome {
+        Poll::Ready(match ready!(outcome.poll(cx)) {
             Ok(ClaimOutcome::Claimed) => {
                 let verified = Verified::of_mut(request.extensions_mut());
                 verified.claimed = true;
                 let app = verified.app().map(|app| app.application().id());
                 trace::debug!(target: trace::VERIFY, app = app.map_or("", AppId::as_str), outcome = "Verified", "request verified");
-                Ok(request)
+                Ok(())
             }
             Ok(ClaimOutcome::Replayed) => {
                 refuse(RejectionKind::NonceReplayed, "nonce has been used before")
@@ -211,7 +189,46 @@ where
                 "nonce dates from before what the replay guard remembers",
             ),
             Err(error) => Err(Rejection::unavailable("replay guard failed", error)),
+        })
+    }
+}
+
+impl<G, B> Mount<B> for ClaimCheck<G> {
+    type Body = B;
+
+    fn mount(body: B) -> B {
+        body
+    }
+}
+
+impl<G> ClaimCheck<G> {
+    /// The body that a signature was verified over may have taken seconds to arrive: what was fresh
+    /// then may be stale now. Without one, nothing has been waited for since.
+    fn now(&self, verified: &Verified, nonce: &FreshNonce) -> DateTime<Utc> {
+        match verified.signature() {
+            Some(_) => self.clock.0.now(),
+            None => nonce.checked_at(),
         }
+    }
+}
+
+impl Claimant {
+    /// Who uses a nonce up, if all that has to be proved of them has been.
+    fn identify<'a>(&'a self, verified: &'a Verified) -> Result<&'a AppId, Rejection> {
+        let needs_signature = match self {
+            Self::Anybody(name) => return Ok(name),
+            Self::App => false,
+            Self::SignedApp => true,
+        };
+        let app = verified
+            .app()
+            .ok_or_else(|| Rejection::missing_layer(NAME, "AppLayer"))?
+            .application();
+        let has_to_sign = needs_signature && app.kind() == AppKind::ServerSideApplication;
+        if has_to_sign && verified.signature().is_none() {
+            return Err(Rejection::missing_layer(NAME, "ApiSignatureLayer"));
+        }
+        Ok(app.id())
     }
 }
 

@@ -92,7 +92,11 @@ impl Freshness {
         // A clock that can't be added to shows the end of time, to which nothing is future.
         match now.checked_add_signed(self.max_future) {
             Some(newest) if datetime > newest => Err(NotFresh::Future),
-            _ => Ok(FreshNonce { nonce, fresh_until }),
+            _ => Ok(FreshNonce {
+                nonce,
+                fresh_until,
+                checked_at: now,
+            }),
         }
     }
 }
@@ -112,6 +116,7 @@ impl Default for Freshness {
 pub struct FreshNonce {
     nonce: Nonce,
     fresh_until: DateTime<Utc>,
+    checked_at: DateTime<Utc>,
 }
 
 impl FreshNonce {
@@ -131,6 +136,12 @@ impl FreshNonce {
     #[must_use]
     pub fn fresh_until(&self) -> DateTime<Utc> {
         self.fresh_until
+    }
+
+    /// When it was looked at.
+    #[must_use]
+    pub fn checked_at(&self) -> DateTime<Utc> {
+        self.checked_at
     }
 
     /// Whether it is still fresh at a later `now`.

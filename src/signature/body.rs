@@ -11,6 +11,7 @@ use std::{
     error::Error,
     fmt,
     future::Future,
+    mem,
     num::IntErrorKind,
     pin::Pin,
     task::{Context, Poll, ready},
@@ -18,7 +19,7 @@ use std::{
 };
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
-use http::{HeaderMap, header::CONTENT_LENGTH};
+use http::{HeaderMap, Request, header::CONTENT_LENGTH};
 use http_body::{Body, Frame, SizeHint};
 use http_body_util::LengthLimitError;
 use pin_project::pin_project;
@@ -98,6 +99,21 @@ pub(crate) fn collect<B: Body>(body: B, headers: &HeaderMap, limits: BodyLimits)
         refused: is_over.then(too_large),
         collected: Collected::Nothing,
         deadline: None,
+    }
+}
+
+/// [`collect`]s the body of a request, leaving none in its place; `None`, and nothing done, where
+/// it has been read before.
+pub(crate) fn collect_unread<B: Body>(
+    request: &mut Request<CheckedBody<B>>,
+    limits: BodyLimits,
+) -> Option<Buffering<B>> {
+    match mem::replace(request.body_mut(), CheckedBody::Whole(None)) {
+        CheckedBody::Unread(body) => Some(collect(body, request.headers(), limits)),
+        whole @ CheckedBody::Whole(_) => {
+            *request.body_mut() = whole;
+            None
+        }
     }
 }
 
@@ -239,7 +255,7 @@ impl Collected {
     }
 
     fn take(&mut self) -> Bytes {
-        match std::mem::replace(self, Self::Nothing) {
+        match mem::replace(self, Self::Nothing) {
             Self::Nothing => Bytes::new(),
             Self::One(bytes) => bytes,
             Self::Many(bytes) => bytes.freeze(),

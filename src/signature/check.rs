@@ -29,19 +29,19 @@ use std::{
     task::{Context, Poll, ready},
 };
 
-use http::{Request, request::Parts, uri::Authority};
+use http::{Request, uri::Authority};
 use http_body::Body;
 use pin_project::pin_project;
 
 use super::{
-    body::{Buffering, CheckedBody, collect},
+    body::{Buffering, CheckedBody, collect_unread},
     canonical::{CanonicalRequest, RequestParts},
     settings::{Settings, SignatureCheckBuilder},
     verify::{ApiSignature, MAX_KEYS, SignatureError, verify},
 };
 use crate::{
     app::{AppKind, Application},
-    gate::{Check, GateLayer},
+    gate::{Check, GateLayer, Mount},
     headers::Credential,
     rejection::{Rejection, RejectionKind},
     target, trace,
@@ -75,32 +75,76 @@ impl SignatureCheck {
     }
 }
 
-impl<B> Check<B> for SignatureCheck
+impl<B> Check<CheckedBody<B>> for SignatureCheck
 where
     B: Body,
     B::Error: Into<Box<dyn Error + Send + Sync>>,
 {
-    type Body = CheckedBody<B>;
-    type Future = SignatureVerdict<B>;
+    type Pending = SignaturePending<B>;
 
-    fn check(&self, request: Request<B>) -> Self::Future {
-        let stage = match self.0.claimed_signature(&request) {
-            Err(rejection) => Stage::Decided(Some(Err(rejection))),
-            Ok(None) => Stage::Decided(Some(Ok(request.map(CheckedBody::Unread)))),
-            Ok(Some((app, signature))) => {
-                let (parts, body) = request.into_parts();
-                Stage::Reading {
-                    body: collect(body, &parts.headers, self.0.limits),
-                    pending: Some(Pending {
-                        parts,
-                        app,
-                        signature,
-                        settings: Arc::clone(&self.0),
-                    }),
-                }
-            }
+    fn begin(
+        &self,
+        request: &mut Request<CheckedBody<B>>,
+    ) -> Result<SignaturePending<B>, Rejection> {
+        let Some((app, signature)) = self.0.claimed_signature(request)? else {
+            return Ok(SignaturePending(None));
         };
-        SignatureVerdict { stage }
+        let body = collect_unread(request, self.0.limits).ok_or_else(|| {
+            let reason = "body was taken before its signature was checked";
+            Rejection::new(RejectionKind::InternalError, reason)
+        })?;
+        Ok(SignaturePending(Some(Reading {
+            body,
+            app,
+            signature,
+        })))
+    }
+
+    fn poll(
+        &self,
+        pending: Pin<&mut SignaturePending<B>>,
+        request: &mut Request<CheckedBody<B>>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<(), Rejection>> {
+        let Some(reading) = pending.project().0.as_pin_mut() else {
+            return Poll::Ready(Ok(()));
+        };
+        let reading = reading.project();
+        let body = ready!(reading.body.poll(cx))?;
+        let verified = self
+            .0
+            .verify(request, &body, reading.app, reading.signature)?;
+        *request.body_mut() = CheckedBody::Whole(Some(body));
+        Verified::of_mut(request.extensions_mut()).signature = Some(verified);
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl<B> Mount<B> for SignatureCheck {
+    type Body = CheckedBody<B>;
+
+    fn mount(body: B) -> CheckedBody<B> {
+        CheckedBody::Unread(body)
+    }
+}
+
+/// What a [`SignatureCheck`] waits for: the body, where somebody has to have signed it.
+#[pin_project]
+pub struct SignaturePending<B>(#[pin] Option<Reading<B>>);
+
+#[pin_project]
+struct Reading<B> {
+    #[pin]
+    body: Buffering<B>,
+    app: Arc<Application>,
+    signature: ApiSignature,
+}
+
+impl<B> fmt::Debug for SignaturePending<B> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SignaturePending")
+            .field("reading", &self.0.is_some())
+            .finish()
     }
 }
 
@@ -129,25 +173,25 @@ impl Settings {
         }
     }
 
-    fn verify(
+    fn verify<B>(
         &self,
-        parts: &Parts,
+        request: &Request<B>,
         body: &[u8],
         app: &Application,
         signature: &ApiSignature,
     ) -> Result<VerifiedSignature, Rejection> {
-        let uri = target::original_uri(&parts.uri, &parts.extensions);
+        let uri = target::original_uri(request.uri(), request.extensions());
         let authority = self
             .authority
             .as_ref()
-            .map_or_else(|| target::host(&parts.headers, uri), Authority::as_str);
-        let request = CanonicalRequest::of(RequestParts {
-            method: &parts.method,
+            .map_or_else(|| target::host(request.headers(), uri), Authority::as_str);
+        let canonical = CanonicalRequest::of(RequestParts {
+            method: request.method(),
             scheme: self.scheme.as_str(),
             authority,
             path_and_query: target::path_and_query(uri),
             host: target::authority(uri),
-            headers: &parts.headers,
+            headers: request.headers(),
             names: &self.names,
             body,
         })
@@ -155,7 +199,7 @@ impl Settings {
         if app.keys().len() > MAX_KEYS {
             trace::warn!(target: trace::VERIFY, app = %app.id(), keys = app.keys().len(), most = MAX_KEYS, "application has more keys than are tried");
         }
-        verify(signature, &request, &self.profiles, app.keys()).map_err(|error| refuse(&error))
+        verify(signature, &canonical, &self.profiles, app.keys()).map_err(|error| refuse(&error))
     }
 }
 
@@ -164,82 +208,9 @@ fn refuse(error: &impl Error) -> Rejection {
     Rejection::new(RejectionKind::ApiSignatureInvalid, error.to_string())
 }
 
-/// The verdict of a [`SignatureCheck`].
-#[pin_project]
-pub struct SignatureVerdict<B> {
-    #[pin]
-    stage: Stage<B>,
-}
-
-#[pin_project(project = StageProjection)]
-#[expect(
-    clippy::large_enum_variant,
-    reason = "the request waits in one variant, and a box would cost each request an allocation"
-)]
-enum Stage<B> {
-    Decided(Option<Result<Request<CheckedBody<B>>, Rejection>>),
-    Reading {
-        #[pin]
-        body: Buffering<B>,
-        pending: Option<Pending>,
-    },
-}
-
-/// What waits for the body.
-struct Pending {
-    parts: Parts,
-    app: Arc<Application>,
-    signature: ApiSignature,
-    settings: Arc<Settings>,
-}
-
-impl<B> fmt::Debug for SignatureVerdict<B> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self.stage {
-            Stage::Decided(_) => "SignatureVerdict::Decided",
-            Stage::Reading { .. } => "SignatureVerdict::Reading",
-        })
-    }
-}
-
-impl<B> Future for SignatureVerdict<B>
-where
-    B: Body,
-    B::Error: Into<Box<dyn Error + Send + Sync>>,
-{
-    type Output = Result<Request<CheckedBody<B>>, Rejection>;
-
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        match self.project().stage.project() {
-            StageProjection::Decided(verdict) => {
-                Poll::Ready(verdict.take().expect("polled after completion"))
-            }
-            StageProjection::Reading { body, pending } => {
-                let bytes = ready!(body.poll(cx))?;
-                let pending = pending.take().expect("polled after completion");
-                Poll::Ready(pending.decide(bytes))
-            }
-        }
-    }
-}
-
-impl Pending {
-    fn decide<B>(self, body: bytes::Bytes) -> Result<Request<CheckedBody<B>>, Rejection> {
-        let Self {
-            mut parts,
-            app,
-            signature,
-            settings,
-        } = self;
-        let verified = settings.verify(&parts, &body, &app, &signature)?;
-        Verified::of_mut(&mut parts.extensions).signature = Some(verified);
-        Ok(Request::from_parts(parts, CheckedBody::Whole(Some(body))))
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use std::{convert::Infallible, time::Duration};
+    use std::{convert::Infallible, future::poll_fn, pin::pin, time::Duration};
 
     use bytes::Bytes;
     use http::{HeaderValue, Method, Response, StatusCode, header::HOST};
@@ -512,7 +483,10 @@ mod tests {
         let hidden = HeaderValue::from_bytes(b"hidden\xff").unwrap();
         request.headers_mut().insert("x-dfns-appsecret", hidden);
         let check = builder().build().unwrap();
-        let rejection = check.check(request).await.unwrap_err();
+        let mut request = request.map(SignatureCheck::mount);
+        let mut pending = pin!(check.begin(&mut request).unwrap());
+        let verdict = poll_fn(|cx| check.poll(pending.as_mut(), &mut request, cx)).await;
+        let rejection = verdict.unwrap_err();
         assert_eq!(rejection.reason(), "x-dfns-appsecret is not visible ASCII");
     }
 
@@ -534,11 +508,10 @@ mod tests {
     }
 
     #[test]
-    fn debug_of_a_verdict_shows_no_request() {
-        let future = builder()
-            .build()
-            .unwrap()
-            .check(as_app(signed("/path", "api.example.com"), app(&[key()])));
-        assert_eq!(format!("{future:?}"), "SignatureVerdict::Reading");
+    fn debug_of_what_is_waited_for_shows_no_request() {
+        let request = as_app(signed("/path", "api.example.com"), app(&[key()]));
+        let mut request = request.map(SignatureCheck::mount);
+        let pending = builder().build().unwrap().begin(&mut request).unwrap();
+        assert_eq!(format!("{pending:?}"), "SignaturePending { reading: true }");
     }
 }

@@ -74,7 +74,7 @@ pub use body::{
     InvalidBodyLimits,
 };
 pub use canonical::{CanonicalError, CanonicalRequest, RequestParts, SigningInput};
-pub use check::{ApiSignatureLayer, SignatureCheck, SignatureVerdict};
+pub use check::{ApiSignatureLayer, SignatureCheck, SignaturePending};
 pub use key::{MAX_RSA_BITS, MIN_RSA_BITS, SigningAlgorithm, VerifyingKey};
 pub use pem::KeyError;
 pub use profile::{MAX_PROFILES, TransportHeader, TransportProfile, TransportValue};
@@ -84,4 +84,4 @@ pub use verify::{
     ApiSignature, MAX_KEYS, MAX_SIGNATURE_BYTES, SignatureDecodeError, SignatureError, verify,
 };
 
-pub(crate) use body::collect;
+pub(crate) use body::{collect, collect_unread};

@@ -3,22 +3,22 @@
 use std::{
     error::Error,
     fmt,
-    future::{self, Future, Ready},
+    future::Future,
     pin::Pin,
     sync::Arc,
     task::{Context, Poll, ready},
 };
 
-use http::{Request, request::Parts};
+use http::Request;
 use http_body::Body;
 use pin_project::pin_project;
 
 use super::{UserAction, UserActionOutcome, UserActionVerifier};
 use crate::{
-    gate::{Ask, Check, Conclude, GateLayer, Then},
+    gate::{Check, GateLayer, Mount, Then},
     headers::{Credential, HeaderNames},
     rejection::{Rejection, RejectionKind},
-    signature::{BodyLimits, Buffering, CheckedBody, collect},
+    signature::{BodyLimits, Buffering, CheckedBody, collect_unread},
     target::{original_uri, path_and_query},
     verified::{Verified, VerifiedUserAction},
 };
@@ -28,11 +28,19 @@ use crate::{
 pub struct NoUserAction;
 
 impl<B> Check<B> for NoUserAction {
-    type Body = B;
-    type Future = Ready<Result<Request<B>, Rejection>>;
+    type Pending = ();
 
-    fn check(&self, request: Request<B>) -> Self::Future {
-        future::ready(Ok(request))
+    fn begin(&self, _: &mut Request<B>) -> Result<(), Rejection> {
+        Ok(())
+    }
+
+    fn poll(
+        &self,
+        _: Pin<&mut ()>,
+        _: &mut Request<B>,
+        _: &mut Context<'_>,
+    ) -> Poll<Result<(), Rejection>> {
+        Poll::Ready(Ok(()))
     }
 }
 
@@ -43,8 +51,10 @@ pub type UserActionCheck<V> = Then<PresenceCheck, Then<BufferCheck, TokenCheck<V
 #[derive(Clone, Debug)]
 pub struct PresenceCheck(HeaderNames);
 
-impl PresenceCheck {
-    fn verdict<B>(&self, request: &Request<B>) -> Result<(), Rejection> {
+impl<B> Check<B> for PresenceCheck {
+    type Pending = ();
+
+    fn begin(&self, request: &mut Request<B>) -> Result<(), Rejection> {
         if Verified::of(request.extensions()).nonce().is_none() {
             return Err(Rejection::missing_layer("UserActionLayer", "NonceLayer"));
         }
@@ -52,62 +62,48 @@ impl PresenceCheck {
             .require(request.headers(), Credential::UserAction)
             .map(drop)
     }
-}
 
-impl<B> Check<B> for PresenceCheck {
-    type Body = B;
-    type Future = Ready<Result<Request<B>, Rejection>>;
-
-    fn check(&self, request: Request<B>) -> Self::Future {
-        future::ready(self.verdict(&request).map(|()| request))
+    fn poll(
+        &self,
+        _: Pin<&mut ()>,
+        _: &mut Request<B>,
+        _: &mut Context<'_>,
+    ) -> Poll<Result<(), Rejection>> {
+        Poll::Ready(Ok(()))
     }
 }
 
-/// Reads the body whole.
+/// Has the body read whole, if the check of the signature has not.
 #[derive(Clone, Debug)]
 pub struct BufferCheck(BodyLimits);
 
-impl<B> Check<B> for BufferCheck
-where
-    B: Body,
-    B::Error: Into<Box<dyn Error + Send + Sync>>,
-{
-    type Body = CheckedBody<B>;
-    type Future = BufferVerdict<B>;
-
-    fn check(&self, request: Request<B>) -> Self::Future {
-        let (parts, body) = request.into_parts();
-        BufferVerdict {
-            body: collect(body, &parts.headers, self.0),
-            parts: Some(parts),
-        }
-    }
-}
-
-/// The verdict of a [`BufferCheck`].
+/// What a [`BufferCheck`] waits for.
 #[pin_project]
 #[derive(Debug)]
-pub struct BufferVerdict<B> {
-    #[pin]
-    body: Buffering<B>,
-    parts: Option<Parts>,
-}
+pub struct BufferPending<B>(#[pin] Option<Buffering<B>>);
 
-impl<B> Future for BufferVerdict<B>
+impl<B> Check<CheckedBody<B>> for BufferCheck
 where
     B: Body,
     B::Error: Into<Box<dyn Error + Send + Sync>>,
 {
-    type Output = Result<Request<CheckedBody<B>>, Rejection>;
+    type Pending = BufferPending<B>;
 
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let this = self.project();
-        let body = ready!(this.body.poll(cx))?;
-        let parts = this.parts.take().expect("polled after completion");
-        Poll::Ready(Ok(Request::from_parts(
-            parts,
-            CheckedBody::Whole(Some(body)),
-        )))
+    fn begin(&self, request: &mut Request<CheckedBody<B>>) -> Result<BufferPending<B>, Rejection> {
+        Ok(BufferPending(collect_unread(request, self.0)))
+    }
+
+    fn poll(
+        &self,
+        pending: Pin<&mut BufferPending<B>>,
+        request: &mut Request<CheckedBody<B>>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<(), Rejection>> {
+        if let Some(reading) = pending.project().0.as_pin_mut() {
+            let body = ready!(reading.poll(cx))?;
+            *request.body_mut() = CheckedBody::Whole(Some(body));
+        }
+        Poll::Ready(Ok(()))
     }
 }
 
@@ -117,8 +113,10 @@ pub struct TokenCheck<V> {
     names: HeaderNames,
 }
 
-impl<V: UserActionVerifier> TokenCheck<V> {
-    fn begin<B>(&self, request: &Request<CheckedBody<B>>) -> Result<V::Future, Rejection> {
+impl<V: UserActionVerifier, B> Check<CheckedBody<B>> for TokenCheck<V> {
+    type Pending = V::Future;
+
+    fn begin(&self, request: &mut Request<CheckedBody<B>>) -> Result<V::Future, Rejection> {
         let token = self
             .names
             .require(request.headers(), Credential::UserAction)?;
@@ -135,39 +133,19 @@ impl<V: UserActionVerifier> TokenCheck<V> {
             body,
         }))
     }
-}
 
-impl<V: UserActionVerifier, B> Check<CheckedBody<B>> for TokenCheck<V> {
-    type Body = CheckedBody<B>;
-    type Future = Ask<V::Future, UsedUp, CheckedBody<B>>;
-
-    fn check(&self, request: Request<CheckedBody<B>>) -> Self::Future {
-        match self.begin(&request) {
-            Ok(outcome) => Ask::about(request, outcome, UsedUp),
-            Err(rejection) => Ask::refused(rejection),
-        }
-    }
-}
-
-/// What a token's outcome means for its request.
-#[derive(Clone, Copy, Debug)]
-pub struct UsedUp;
-
-impl<B, E> Conclude<Result<UserActionOutcome, E>, B> for UsedUp
-where
-    E: Into<Box<dyn Error + Send + Sync>>,
-{
-    fn conclude(
-        self,
-        outcome: Result<UserActionOutcome, E>,
-        mut request: Request<B>,
-    ) -> Result<Request<B>, Rejection> {
+    fn poll(
+        &self,
+        outcome: Pin<&mut V::Future>,
+        request: &mut Request<CheckedBody<B>>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<(), Rejection>> {
         let refuse = |kind, reason: &'static str| Err(Rejection::new(kind, reason));
-        match outcome {
+        Poll::Ready(match ready!(outcome.poll(cx)) {
             Ok(UserActionOutcome::UsedUp) => {
                 Verified::of_mut(request.extensions_mut()).user_action =
                     Some(VerifiedUserAction(()));
-                Ok(request)
+                Ok(())
             }
             Ok(UserActionOutcome::Replayed) => refuse(
                 RejectionKind::UserActionReplayed,
@@ -178,7 +156,15 @@ where
                 "user action is not good for this request",
             ),
             Err(error) => Err(Rejection::unavailable("user action verifier failed", error)),
-        }
+        })
+    }
+}
+
+impl<V, B> Mount<B> for TokenCheck<V> {
+    type Body = CheckedBody<B>;
+
+    fn mount(body: B) -> CheckedBody<B> {
+        CheckedBody::Unread(body)
     }
 }
 

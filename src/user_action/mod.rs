@@ -8,7 +8,7 @@
 mod check;
 
 pub use check::{
-    BufferCheck, BufferVerdict, NoUserAction, PresenceCheck, TokenCheck, UsedUp, UserActionCheck,
+    BufferCheck, BufferPending, NoUserAction, PresenceCheck, TokenCheck, UserActionCheck,
     UserActionLayer,
 };
 

@@ -21,7 +21,7 @@ use tower_registration::{
     VerifyRequest,
     app::{AppLayer, AppRegistry, Application},
     clock::{Clock, ManualClock, SharedClock},
-    gate::GateLayer,
+    gate::{Check, GateLayer, Mount},
     nonce::{Claim, ClaimOutcome, NonceLayer, ReplayGuard},
     registration::PATH,
     signature::ApiSignatureLayer,
@@ -326,7 +326,7 @@ impl UserActionVerifier for Failure {
 
 async fn assert_unavailable<C>(layer: GateLayer<C>, failure: Failure)
 where
-    C: tower_registration::gate::Check<Full<Bytes>, Body = CheckedBody> + Clone,
+    C: Mount<Full<Bytes>, Body = CheckedBody> + Check<CheckedBody> + Clone,
 {
     let calls = Calls::default();
     let service = layer.layer(calls.echo());
