@@ -48,8 +48,8 @@ impl<R: AppRegistry, B> Check<B> for AppCheck<R> {
     fn begin(&self, request: &mut Request<B>) -> Result<R::Future, Rejection> {
         let names = &self.settings.names;
         let values = names.read_all(request.headers())?;
-        let id = names.present(Credential::AppId, values[Credential::AppId as usize])?;
-        let (answer, sent) = (self.registry.find(id), values.map(|value| value.is_some()));
+        let answer = self.registry.find(names.app_id(values)?);
+        let sent = values.map(|value| value.is_some());
         names.mark_secrets(request.headers_mut(), sent);
         Ok(answer)
     }

@@ -10,13 +10,15 @@
 mod cached;
 mod check;
 mod config;
+mod id;
 mod record;
 mod registry;
 
 pub use cached::{CachedApps, CachedAppsFuture, DEFAULT_CAPACITY, DEFAULT_TIME_TO_LIVE};
 pub use check::{AppCheck, AppLayer};
 pub use config::{AppConfig, AppConfigError, SecretConfig};
-pub use record::{
-    AppId, AppKind, AppSecretHash, Application, EmptySecret, InvalidAppId, Permissions,
-};
+pub use id::{AppId, InvalidAppId};
+pub use record::{AppKind, AppSecretHash, Application, EmptySecret, Permissions};
 pub use registry::{AppRegistry, DuplicateApp, StaticApps};
+
+pub(crate) use id::sip128;

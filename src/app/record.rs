@@ -1,61 +1,12 @@
 //! An application's record.
 
-use std::{borrow::Borrow, collections::BTreeSet, fmt, sync::Arc};
+use std::{collections::BTreeSet, fmt};
 
 use chrono::{DateTime, Utc};
 use ring::digest;
 
-use crate::{headers::MAX_SHORT_VALUE, secret, signature::VerifyingKey};
-
-/// An application's id: opaque, compared byte for byte.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct AppId(Arc<str>);
-
-/// An id that no request could carry in its header.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error(
-    "{0:?} is no application id: it takes 1 to {MAX_SHORT_VALUE} characters of visible ASCII, \
-     without white space at its ends"
-)]
-pub struct InvalidAppId(String);
-
-impl AppId {
-    /// An id of 1 to [`MAX_SHORT_VALUE`] bytes of visible ASCII.
-    ///
-    /// # Errors
-    ///
-    /// If no header could carry `id`: it is empty, too long, not visible ASCII, or has white space
-    /// at its ends.
-    pub fn new(id: impl AsRef<str>) -> Result<Self, InvalidAppId> {
-        let id = id.as_ref();
-        let sendable = (1..=MAX_SHORT_VALUE).contains(&id.len())
-            && id.bytes().all(|byte| matches!(byte, b' '..=b'~'))
-            && id.trim() == id;
-        if sendable {
-            Ok(Self(id.into()))
-        } else {
-            Err(InvalidAppId(id.to_owned()))
-        }
-    }
-
-    /// The id as it stands in the header.
-    #[must_use]
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
-impl Borrow<str> for AppId {
-    fn borrow(&self) -> &str {
-        &self.0
-    }
-}
-
-impl fmt::Display for AppId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
+use super::AppId;
+use crate::{secret, signature::VerifyingKey};
 
 /// What an application has to prove.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Deserialize, serde::Serialize)]
@@ -258,15 +209,6 @@ mod tests {
     use chrono::TimeDelta;
 
     use super::*;
-
-    #[test]
-    fn an_id_is_accepted_up_to_the_bound_of_its_header() {
-        assert!(AppId::new("a".repeat(MAX_SHORT_VALUE)).is_ok());
-        assert!(AppId::new("a".repeat(MAX_SHORT_VALUE + 1)).is_err());
-        assert!(AppId::new("").is_err());
-        assert!(AppId::new(" a").is_err());
-        assert!(AppId::new("ä").is_err());
-    }
 
     #[test]
     fn a_secret_is_good_up_to_its_expiry_and_beside_others() {

@@ -1,48 +1,59 @@
-//! A set of 116-bit keys, each with a 12-bit tag, in 16 bytes an entry: open addressing in many
-//! small segments.
+//! A set of keys, each with a tag, in a little over 9 bytes an entry: open addressing in many small
+//! segments.
 //!
 //! ```text
-//! key     = segment : 32 . line : 32 . rest : 52 . tag : 12       ; high bits first
-//! segment = lines of 4 entries, 64 bytes each, as many as it needs
+//! key     = segment : 32 . unused : 32 . rest : 64                  ; high bits first
+//! line    = 7 rests, 7 tags, a count: 64 bytes
+//! segment = as many lines as it needs
 //! ```
 //!
-//! 1. An entry is looked for from the first line that its key names, on to the first empty place.
-//!    Nearly always that is one line of the processor's cache.
-//! 2. Nothing is ever removed by itself. Entries whose tag has died are left out when their segment
+//! 1. An entry is looked for from the line that its rest names, on to the first line that has an
+//!    empty place. Nearly always that is one line of the processor's cache.
+//! 2. Two keys are taken for one if they agree in the rest and the segment. A segment has some
+//!    hundreds of entries, so that chance does it to one new key in 10^16.
+//! 3. Nothing is ever removed by itself. Entries whose tag has died are left out when their segment
 //!    is built anew, which happens when it is full, and to one segment after another while
 //!    [`KeySet::sweep`] is called.
-//! 3. A segment grows by half, and is small: no claim pays for more than several hundred
-//!    entries, whatever number there is.
-
-use std::num::NonZeroU16;
+//! 4. A segment grows by half, and is small: no claim pays for more than several hundred entries,
+//!    whatever number there is.
 
 /// Names what an entry lives and dies with.
-pub(super) type Tag = NonZeroU16;
+pub(super) type Tag = u8;
 
-const TAG_BITS: u32 = 12;
-/// Entries of a line. An empty one is zero, which no entry is, since no tag is.
-const LINE: usize = 4;
+/// Entries of a line.
+const LINE: usize = 7;
 /// Entries for each segment at the set's full capacity.
 const SEGMENT: usize = 512;
-/// Most segments of a set: every one is swept before tags are used again.
-pub(super) const MAX_SEGMENTS: usize = 1 << 11;
+/// Most segments of a set: [`KeySet::sweep`] goes round as fast as tags do.
+const MAX_SEGMENTS: usize = 1 << 10;
+/// New tags within which every segment is swept: fewer than there are.
+const TAGS_PER_ROUND: usize = TAGS / 2;
 
 #[derive(Debug)]
 pub(super) struct KeySet {
     segments: Box<[Segment]>,
     /// The segment that is swept next.
     next: usize,
+    /// Counts the tags that have died.
+    deaths: u32,
 }
 
 #[derive(Debug, Default)]
 struct Segment {
     lines: Box<[Line]>,
-    used: usize,
+    used: u32,
+    /// The count of deaths when the segment was built or looked through: no entry in it had died.
+    clean_at: u32,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
 #[repr(align(64))]
-struct Line([u128; LINE]);
+struct Line {
+    rests: [u64; LINE],
+    tags: [Tag; LINE],
+    /// How many places are taken: the first ones.
+    used: u8,
+}
 
 impl KeySet {
     /// A set for about `capacity` keys. It takes room for them as they come.
@@ -51,113 +62,147 @@ impl KeySet {
         Self {
             segments: (0..segments).map(|_| Segment::default()).collect(),
             next: 0,
+            deaths: 0,
         }
+    }
+
+    /// Takes note that a tag has died: its entries are to be swept.
+    pub(super) fn note_death(&mut self) {
+        self.deaths = self.deaths.wrapping_add(1);
     }
 
     /// Whether `key` is there with a tag that is alive.
-    pub(super) fn contains(&self, key: u128, is_alive: impl Fn(Tag) -> bool) -> bool {
-        let segment = &self.segments[scale(key >> 96, self.segments.len())];
-        segment.contains(key, is_alive)
+    pub(super) fn contains(&self, key: u128, tags: &Tags) -> bool {
+        self.segments[self.segment_of(key)].contains(rest_of(key), tags)
     }
 
     /// Enters `key`, which is not there with a tag that is alive.
-    pub(super) fn insert(&mut self, key: u128, tag: Tag, is_alive: impl Fn(Tag) -> bool) {
-        let segment = &mut self.segments[scale(key >> 96, self.segments.len())];
-        if segment.used == segment.most() {
-            segment.rebuild(1, is_alive);
+    pub(super) fn insert(&mut self, key: u128, tag: Tag, tags: &Tags) {
+        let segment = self.segment_of(key);
+        let segment = &mut self.segments[segment];
+        if segment.is_full() {
+            segment.rebuild(1, self.deaths, tags);
         }
-        segment.insert(entry(key, tag));
+        segment.insert(rest_of(key), tag);
     }
 
     /// Rids the next segment of entries that have died, and of the room that they took.
-    pub(super) fn sweep(&mut self, is_alive: impl Fn(Tag) -> bool) {
+    pub(super) fn sweep(&mut self, tags: &Tags) {
         let count = self.segments.len();
         let segment = &mut self.segments[self.next];
         self.next = (self.next + 1) % count;
-        if segment.entries().any(|entry| !is_alive(tag_of(entry))) {
-            segment.rebuild(0, is_alive);
+        if segment.clean_at == self.deaths {
+            return;
         }
+        if segment.entries().all(|(_, tag)| tags.is_alive(tag)) {
+            segment.clean_at = self.deaths;
+        } else {
+            segment.rebuild(0, self.deaths, tags);
+        }
+    }
+
+    /// Sweeps as many segments as a new tag calls for, so that all of them have been swept before
+    /// it comes round again.
+    pub(super) fn sweep_for_new_tag(&mut self, tags: &Tags) {
+        for _ in 0..self.segments.len().div_ceil(TAGS_PER_ROUND) {
+            self.sweep(tags);
+        }
+    }
+
+    fn segment_of(&self, key: u128) -> usize {
+        scale(key >> 96, self.segments.len())
     }
 }
 
 impl Segment {
-    /// How many entries fit: seven of eight places, so that there always is an empty one.
-    fn most(&self) -> usize {
-        self.lines.len() * LINE * 7 / 8
+    /// Whether seven of eight places are taken: there always is an empty one.
+    fn is_full(&self) -> bool {
+        self.used as usize >= self.lines.len() * LINE * 7 / 8
     }
 
-    fn entries(&self) -> impl Iterator<Item = u128> {
-        let places = self.lines.iter().flat_map(|line| line.0);
-        places.filter(|place| *place != 0)
+    fn entries(&self) -> impl Iterator<Item = (u64, Tag)> {
+        self.lines.iter().flat_map(Line::entries)
     }
 
-    /// The lines in the order in which `key` is looked for: their numbers.
+    /// The lines in the order in which `rest` is looked for: their numbers.
     #[inline]
-    fn probe(&self, key: u128) -> impl Iterator<Item = usize> + use<> {
-        let home = scale(key >> 64, self.lines.len());
+    fn probe(&self, rest: u64) -> impl Iterator<Item = usize> + use<> {
+        let home = scale(u128::from(rest >> 32), self.lines.len());
         (home..self.lines.len()).chain(0..home)
     }
 
-    fn contains(&self, key: u128, is_alive: impl Fn(Tag) -> bool) -> bool {
-        for line in self.probe(key) {
-            for place in self.lines[line].0 {
-                if place == 0 {
-                    return false;
-                }
-                if place >> TAG_BITS == key >> TAG_BITS && is_alive(tag_of(place)) {
-                    return true;
-                }
+    fn contains(&self, rest: u64, tags: &Tags) -> bool {
+        for line in self.probe(rest) {
+            let line = &self.lines[line];
+            // Without an early exit: where the first empty place is, no processor can predict.
+            let same = line.rests.iter().map(|r| u8::from(*r == rest));
+            let seems_there = same.fold(0, |any, one| any | one) != 0;
+            if seems_there
+                && line
+                    .entries()
+                    .any(|(r, tag)| r == rest && tags.is_alive(tag))
+            {
+                return true;
+            }
+            if usize::from(line.used) < LINE {
+                return false;
             }
         }
         false
     }
 
-    fn insert(&mut self, entry: u128) {
-        for line in self.probe(entry) {
-            for place in &mut self.lines[line].0 {
-                if *place == 0 {
-                    *place = entry;
-                    self.used += 1;
-                    return;
-                }
+    fn insert(&mut self, rest: u64, tag: Tag) {
+        for line in self.probe(rest) {
+            let line = &mut self.lines[line];
+            let place = usize::from(line.used);
+            if place < LINE {
+                line.rests[place] = rest;
+                line.tags[place] = tag;
+                line.used += 1;
+                self.used += 1;
+                return;
             }
         }
     }
 
     /// Builds the segment anew with what is alive and room for `more`, such that half as many as
     /// there are can be entered until it is full again: building costs each of them a few steps.
-    fn rebuild(&mut self, more: usize, is_alive: impl Fn(Tag) -> bool) {
-        let mut alive = 0;
-        for entry in self.entries() {
-            alive += usize::from(is_alive(tag_of(entry)));
-        }
-        let mut next = Self::default();
+    fn rebuild(&mut self, more: usize, deaths: u32, tags: &Tags) {
+        let alive = self
+            .entries()
+            .filter(|(_, tag)| tags.is_alive(*tag))
+            .count();
+        let mut next = Self {
+            clean_at: deaths,
+            ..Self::default()
+        };
         if alive + more > 0 {
             let lines = ((alive + more) * 7 / 4).div_ceil(LINE);
             next.lines = vec![Line::default(); lines].into();
         }
-        for line in &self.lines {
-            for place in line.0 {
-                if place != 0 && is_alive(tag_of(place)) {
-                    next.insert(place);
-                }
+        for (rest, tag) in self.entries() {
+            if tags.is_alive(tag) {
+                next.insert(rest, tag);
             }
         }
         *self = next;
     }
 }
 
-/// `key` with its last bits replaced by `tag`.
-#[inline]
-fn entry(key: u128, tag: Tag) -> u128 {
-    key >> TAG_BITS << TAG_BITS | u128::from(tag.get())
+impl Line {
+    fn entries(&self) -> impl Iterator<Item = (u64, Tag)> {
+        let places = self.rests.into_iter().zip(self.tags);
+        places.take(usize::from(self.used))
+    }
 }
 
-/// The tag of an entry. That of an empty place is never asked for; it would be 1.
-#[expect(clippy::cast_possible_truncation, reason = "the tag is the low bits")]
-#[inline]
-fn tag_of(entry: u128) -> Tag {
-    Tag::new(entry as u16 & LAST_TAG).unwrap_or(Tag::MIN)
+/// What an entry keeps of its key.
+#[expect(
+    clippy::cast_possible_truncation,
+    reason = "the low bits are what is wanted"
+)]
+fn rest_of(key: u128) -> u64 {
+    key as u64
 }
 
 /// A number below `count`, by the low 32 of `bits`, evenly.
@@ -169,37 +214,26 @@ fn scale(bits: u128, count: usize) -> usize {
     ((u64::from(bits as u32) * count as u64) >> 32) as usize
 }
 
+const TAGS: usize = 256;
+
 /// The tags that are in use.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Tags {
-    alive: Box<[u64; TAGS / 64]>,
-    last: u16,
+    alive: [u64; TAGS / 64],
+    last: Tag,
 }
 
-const TAGS: usize = 1 << TAG_BITS;
-const LAST_TAG: u16 = (1 << TAG_BITS) - 1;
-
 impl Tags {
-    pub(super) fn new() -> Self {
-        Self {
-            alive: Box::new([0; TAGS / 64]),
-            last: 0,
-        }
-    }
-
-    /// A tag that is not in use, and has not been for as long as possible.
-    pub(super) fn take(&mut self) -> Tag {
-        loop {
-            self.last = (self.last + 1) & LAST_TAG;
-            match Tag::new(self.last) {
-                Some(tag) if !self.is_alive(tag) => {
-                    let (word, bit) = place(tag);
-                    self.alive[word] |= bit;
-                    return tag;
-                }
-                _ => {}
-            }
-        }
+    /// A tag that is not in use, and has not been for as long as possible; `None` if all are.
+    pub(super) fn take(&mut self) -> Option<Tag> {
+        let mut others = (1..=Tag::MAX)
+            .chain([0])
+            .map(|step| self.last.wrapping_add(step));
+        let tag = others.find(|tag| !self.is_alive(*tag))?;
+        let (word, bit) = place(tag);
+        self.alive[word] |= bit;
+        self.last = tag;
+        Some(tag)
     }
 
     pub(super) fn free(&mut self, tag: Tag) {
@@ -215,8 +249,7 @@ impl Tags {
 
 /// Where a tag's bit is: the word and the bit in it.
 fn place(tag: Tag) -> (usize, u64) {
-    let number = usize::from(tag.get());
-    (number / 64, 1 << (number % 64))
+    (usize::from(tag / 64), 1 << (tag % 64))
 }
 
 #[cfg(test)]
@@ -227,8 +260,14 @@ mod tests {
 
     use super::*;
 
-    fn tag(number: u16) -> Tag {
-        Tag::new(number).unwrap()
+    /// These tags alive, and no other.
+    fn alive(tags: impl IntoIterator<Item = Tag>) -> Tags {
+        let mut alive = Tags::default();
+        for tag in tags {
+            let (word, bit) = place(tag);
+            alive.alive[word] |= bit;
+        }
+        alive
     }
 
     /// Spreads small numbers over the bits that choose segment and line.
@@ -240,27 +279,28 @@ mod tests {
         /// Against a map that does the same: entered, killed by the tag, swept.
         #[test]
         fn it_holds_what_was_entered_as_long_as_its_tag_lives(
-            steps in prop::collection::vec((0..400_u64, 1..6_u16, 0..40_u8), 0..1_000),
+            steps in prop::collection::vec((0..400_u64, 1..6_u8, 0..40_u8), 0..1_000),
             capacity in 1..2_000_usize,
         ) {
-            let mut set = KeySet::new(capacity);
+            let (mut set, all) = (KeySet::new(capacity), alive(1..6));
             let mut model = HashMap::new();
-            for (number, name, action) in steps {
-                let is_alive = |held: Tag| action != 0 || held != tag(name);
+            for (number, tag, action) in steps {
                 match action {
                     0 => {
-                        model.retain(|_, held| *held != tag(name));
-                        (0..set.segments.len()).for_each(|_| set.sweep(is_alive));
+                        model.retain(|_, held| *held != tag);
+                        set.note_death();
+                        let others = alive((1..6).filter(|other| *other != tag));
+                        (0..set.segments.len()).for_each(|_| set.sweep(&others));
                     }
-                    _ if !set.contains(key(number), is_alive) => {
-                        prop_assert_eq!(model.insert(number, tag(name)), None);
-                        set.insert(key(number), tag(name), is_alive);
+                    _ if !set.contains(key(number), &all) => {
+                        prop_assert_eq!(model.insert(number, tag), None);
+                        set.insert(key(number), tag, &all);
                     }
                     _ => prop_assert!(model.contains_key(&number)),
                 }
             }
             for number in 0..400 {
-                let held = set.contains(key(number), |_| true);
+                let held = set.contains(key(number), &all);
                 prop_assert_eq!(held, model.contains_key(&number), "{}", number);
             }
             let entries: usize = set.segments.iter().map(|segment| segment.entries().count()).sum();
@@ -271,49 +311,65 @@ mod tests {
     #[test]
     fn an_entry_that_has_died_is_not_found_and_its_key_can_be_entered_again() {
         let mut set = KeySet::new(10);
-        set.insert(key(7), tag(1), |_| true);
-        assert!(set.contains(key(7), |_| true));
-        assert!(!set.contains(key(7), |held| held != tag(1)));
-        set.insert(key(7), tag(2), |_| true);
-        assert!(set.contains(key(7), |held| held == tag(2)));
+        set.insert(key(7), 1, &alive([1]));
+        assert!(set.contains(key(7), &alive([1])));
+        assert!(!set.contains(key(7), &alive([2])));
+        set.insert(key(7), 2, &alive([2]));
+        assert!(set.contains(key(7), &alive([2])));
     }
 
     #[test]
-    fn an_entry_takes_at_most_28_bytes_and_a_swept_set_none() {
-        let mut set = KeySet::new(100_000);
+    fn keys_that_differ_in_the_segment_alone_are_two_and_one_that_is_zero_is_one() {
+        let (mut set, tags) = (KeySet::new(100_000), alive([0]));
+        assert!(!set.contains(0, &tags));
+        set.insert(0, 0, &tags);
+        assert!(set.contains(0, &tags));
+        assert!(!set.contains(1 << 127, &tags));
+    }
+
+    #[test]
+    fn an_entry_takes_at_most_17_bytes_and_a_swept_set_none() {
+        let (mut set, tags) = (KeySet::new(100_000), alive([1]));
         let mut entered = 0;
         for most in [50_000, 60_000, 75_000, 100_000] {
-            (entered..most).for_each(|number| set.insert(key(number), tag(1), |_| true));
+            (entered..most).for_each(|number| set.insert(key(number), 1, &tags));
             entered = most;
-            let places: usize = set.segments.iter().map(|s| s.lines.len() * LINE).sum();
-            assert!(
-                places * 16 <= 28 * usize::try_from(most).unwrap(),
-                "{places}"
-            );
+            let lines: usize = set.segments.iter().map(|s| s.lines.len()).sum();
+            let bytes = lines * size_of::<Line>();
+            assert!(bytes <= 17 * usize::try_from(most).unwrap(), "{bytes}");
         }
-        (0..set.segments.len()).for_each(|_| set.sweep(|_| false));
+        set.note_death();
+        (0..set.segments.len()).for_each(|_| set.sweep(&alive([])));
         assert!(set.segments.iter().all(|segment| segment.lines.is_empty()));
     }
 
     #[test]
-    fn a_set_without_bounds_takes_no_more_segments_than_can_be_swept() {
-        assert_eq!(KeySet::new(usize::MAX).segments.len(), MAX_SEGMENTS);
+    fn every_segment_is_swept_before_a_tag_comes_round_again() {
+        let mut set = KeySet::new(usize::MAX);
+        assert_eq!(set.segments.len(), MAX_SEGMENTS);
         assert_eq!(KeySet::new(0).segments.len(), 1);
+        let mut tags = Tags::default();
+        let first = tags.take().unwrap();
+        tags.free(first);
+        set.note_death();
+        while tags.take() != Some(first) {
+            set.sweep_for_new_tag(&tags);
+        }
+        assert!(
+            set.segments
+                .iter()
+                .all(|segment| segment.clean_at == set.deaths)
+        );
     }
 
     #[test]
-    fn a_tag_in_use_is_not_given_twice() {
-        let mut tags = Tags::new();
-        let first = tags.take();
-        let others: Vec<_> = (0..TAGS)
-            .map(|_| {
-                let tag = tags.take();
-                tags.free(tag);
-                tag
-            })
-            .collect();
-        assert!(!others.contains(&first) && tags.is_alive(first));
-        tags.free(first);
-        assert!(!tags.is_alive(first));
+    fn a_tag_in_use_is_not_given_twice_and_none_when_all_are() {
+        let mut tags = Tags::default();
+        let taken: std::collections::HashSet<_> = (0..TAGS).filter_map(|_| tags.take()).collect();
+        assert_eq!(taken.len(), TAGS);
+        assert_eq!(tags.take(), None);
+        tags.free(7);
+        assert!(!tags.is_alive(7) && tags.is_alive(8));
+        assert_eq!(tags.take(), Some(7));
     }
 }

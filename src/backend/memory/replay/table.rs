@@ -77,7 +77,7 @@ impl Table {
         Self {
             limits,
             keys: KeySet::new(limits.capacity),
-            tags: Tags::new(),
+            tags: Tags::default(),
             buckets: VecDeque::new(),
             apps: HashMap::default(),
             live: 0,
@@ -93,7 +93,7 @@ impl Table {
     /// Enters what is not there, after forgetting what has passed.
     pub(super) fn claim(&mut self, entry: Entry, now: i64) -> Result<ClaimOutcome, NoRoom> {
         self.forget(now);
-        if self.keys.contains(entry.key, |tag| self.tags.is_alive(tag)) {
+        if self.keys.contains(entry.key, &self.tags) {
             return Ok(ClaimOutcome::Replayed);
         }
         // Something forgotten may have been fresh at the nonce's end, or still be fresh now, if
@@ -104,22 +104,18 @@ impl Table {
         if self.live >= self.limits.capacity {
             return Err(NoRoom::Table);
         }
-        let held = self.apps.entry(entry.app).or_default();
-        if *held >= self.limits.share {
+        let held = self.apps.get(&entry.app).copied().unwrap_or_default();
+        if held >= self.limits.share {
             return Err(NoRoom::Share);
         }
-        *held += 1;
+        let tag = self.enter_in_bucket(entry, now).ok_or(NoRoom::Table)?;
+        self.keys.insert(entry.key, tag, &self.tags);
         self.live += 1;
-        let last = self.last_of_bucket(entry.fresh_until, now);
-        let bucket = self.bucket(last);
-        bucket.entries += 1;
-        *bucket.apps.entry(entry.app).or_default() += 1;
-        let tag = bucket.tag;
-        self.keys
-            .insert(entry.key, tag, |tag| self.tags.is_alive(tag));
+        *self.apps.entry(entry.app).or_default() += 1;
         self.claims_until_sweep -= 1;
         if self.claims_until_sweep == 0 {
-            self.sweep();
+            self.keys.sweep(&self.tags);
+            self.claims_until_sweep = CLAIMS_PER_SWEEP;
         }
         Ok(ClaimOutcome::Claimed)
     }
@@ -135,6 +131,7 @@ impl Table {
             self.forgotten_until = self.forgotten_until.max(bucket.last);
             self.live -= bucket.entries;
             self.tags.free(bucket.tag);
+            self.keys.note_death();
             for (app, count) in bucket.apps {
                 let held = self.apps.entry(app).or_default();
                 *held -= count;
@@ -158,14 +155,18 @@ impl Table {
             .saturating_add(width - 1)
     }
 
-    fn bucket(&mut self, last: i64) -> &mut Bucket {
+    /// Counts an entry in its bucket, and tells that bucket's tag; `None` if a new one is needed and
+    /// no tag is left, as when hundreds of buckets came from a clock that leaps.
+    fn enter_in_bucket(&mut self, entry: Entry, now: i64) -> Option<Tag> {
+        let last = self.last_of_bucket(entry.fresh_until, now);
         let at = self.buckets.partition_point(|bucket| bucket.last < last);
         if self
             .buckets
             .get(at)
             .is_none_or(|bucket| bucket.last != last)
         {
-            let tag = self.tags.take();
+            let tag = self.tags.take()?;
+            self.keys.sweep_for_new_tag(&self.tags);
             let bucket = Bucket {
                 last,
                 tag,
@@ -173,15 +174,11 @@ impl Table {
                 apps: HashMap::default(),
             };
             self.buckets.insert(at, bucket);
-            // So every segment has been swept before the tag comes round again.
-            self.sweep();
         }
-        &mut self.buckets[at]
-    }
-
-    fn sweep(&mut self) {
-        self.keys.sweep(|tag| self.tags.is_alive(tag));
-        self.claims_until_sweep = CLAIMS_PER_SWEEP;
+        let bucket = &mut self.buckets[at];
+        bucket.entries += 1;
+        *bucket.apps.entry(entry.app).or_default() += 1;
+        Some(bucket.tag)
     }
 }
 
@@ -225,7 +222,7 @@ mod tests {
         });
         for number in 0..100 {
             let entry = Entry {
-                key: number << 64,
+                key: number << 64 | number,
                 app: number,
                 fresh_until: 50,
             };
