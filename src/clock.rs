@@ -10,6 +10,7 @@ use std::{
         Arc,
         atomic::{AtomicI64, Ordering},
     },
+    time::{SystemTime, UNIX_EPOCH},
 };
 
 use chrono::{DateTime, TimeDelta, Timelike, Utc};
@@ -32,7 +33,14 @@ pub struct SystemClock;
 
 impl Clock for SystemClock {
     fn now(&self) -> DateTime<Utc> {
-        to_micros(Utc::now())
+        let now = SystemTime::now();
+        now.duration_since(UNIX_EPOCH)
+            .ok()
+            .and_then(|since| {
+                let seconds = i64::try_from(since.as_secs()).ok()?;
+                DateTime::from_timestamp(seconds, since.subsec_micros() * 1_000)
+            })
+            .unwrap_or_else(|| to_micros(now.into()))
     }
 }
 
@@ -105,6 +113,13 @@ fn to_micros(time: DateTime<Utc>) -> DateTime<Utc> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_system_clock_shows_its_time_in_whole_microseconds() {
+        let (before, now, after) = (Utc::now(), SystemClock.now(), Utc::now());
+        assert!(to_micros(before) <= now && now <= after);
+        assert_eq!(now, to_micros(now));
+    }
 
     #[test]
     fn a_clock_stops_at_either_end_of_time() {

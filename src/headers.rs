@@ -131,6 +131,15 @@ impl HeaderNames {
         headers: &'a HeaderMap,
         credential: Credential,
     ) -> Result<Option<&'a str>, Rejection> {
+        let bytes = self.read_bytes(headers, credential)?;
+        Ok(bytes.map(text))
+    }
+
+    fn read_bytes<'a>(
+        &self,
+        headers: &'a HeaderMap,
+        credential: Credential,
+    ) -> Result<Option<&'a [u8]>, Rejection> {
         let mut values = headers.get_all(self.get(credential)).iter();
         self.accept(credential, values.next(), values.next().is_some())
     }
@@ -140,7 +149,7 @@ impl HeaderNames {
         credential: Credential,
         value: Option<&'a HeaderValue>,
         comes_again: bool,
-    ) -> Result<Option<&'a str>, Rejection> {
+    ) -> Result<Option<&'a [u8]>, Rejection> {
         let Some(value) = value else {
             return Ok(None);
         };
@@ -153,22 +162,25 @@ impl HeaderNames {
         if value.len() > credential.max_length() {
             return Err(refuse("is too long"));
         }
-        match value.to_str() {
-            Ok("") => Ok(None),
-            Ok(text) => Ok(Some(text)),
-            Err(_) => Err(refuse("is not visible ASCII")),
+        if !is_visible(value) {
+            return Err(refuse("is not visible ASCII"));
         }
+        Ok(Some(value.as_bytes()).filter(|bytes| !bytes.is_empty()))
     }
 
     /// What [`read`](Self::read) says of every header, in the order of [`Credential::ALL`].
     pub(crate) fn read_all<'a>(
         &self,
         headers: &'a HeaderMap,
-    ) -> Result<[Option<&'a str>; 5], Rejection> {
+    ) -> Result<[Option<&'a [u8]>; 5], Rejection> {
         let mut found = [(None, false); 5];
-        // A look at each header costs less than five searches by name.
+        // A look at each header costs less than five searches by name, and most names are of
+        // another length.
+        let lengths = self.0.each_ref().map(|own| own.as_str().len());
         for (name, value) in headers {
-            if let Some(at) = self.0.iter().position(|own| own == name) {
+            let length = name.as_str().len();
+            let is_own = |at: &usize| lengths[*at] == length && self.0[*at] == name;
+            if let Some(at) = (0..lengths.len()).find(is_own) {
                 let (first, comes_again) = &mut found[at];
                 *comes_again = first.replace(value).is_some();
             }
@@ -208,20 +220,59 @@ impl HeaderNames {
         headers: &'a HeaderMap,
         credential: Credential,
     ) -> Result<&'a str, Rejection> {
-        self.present(credential, self.read(headers, credential)?)
+        self.require_bytes(headers, credential).map(text)
     }
 
-    /// `value`, as [`read`](Self::read) found it, where there is one.
-    pub(crate) fn present<'a>(
+    /// As [`require`](Self::require), for what is decoded from bytes.
+    pub(crate) fn require_bytes<'a>(
         &self,
+        headers: &'a HeaderMap,
         credential: Credential,
-        value: Option<&'a str>,
-    ) -> Result<&'a str, Rejection> {
-        value.ok_or_else(|| {
-            let name = self.get(credential);
-            Rejection::new(credential.rejection(), format!("{name} is missing"))
-        })
+    ) -> Result<&'a [u8], Rejection> {
+        let value = self.read_bytes(headers, credential)?;
+        value.ok_or_else(|| self.missing(credential))
     }
+
+    /// The application's id, among what [`read_all`](Self::read_all) found.
+    pub(crate) fn app_id<'a>(&self, values: [Option<&'a [u8]>; 5]) -> Result<&'a str, Rejection> {
+        let id = values[Credential::AppId as usize].map(text);
+        id.ok_or_else(|| self.missing(Credential::AppId))
+    }
+
+    fn missing(&self, credential: Credential) -> Rejection {
+        let name = self.get(credential);
+        Rejection::new(credential.rejection(), format!("{name} is missing"))
+    }
+}
+
+/// The value, if it is visible ASCII, space or tab: what [`HeaderValue::to_str`] says.
+pub(crate) fn visible(value: &HeaderValue) -> Option<&str> {
+    is_visible(value).then(|| text(value.as_bytes()))
+}
+
+fn is_visible(value: &HeaderValue) -> bool {
+    let bytes = value.as_bytes();
+    let (chunks, _) = bytes.as_chunks::<16>();
+    match bytes.last_chunk::<16>() {
+        // The last chunk may lie over the one before it.
+        Some(last) => chunks.iter().chain([last]).all(|chunk| are_visible(chunk)),
+        None => are_visible(bytes),
+    }
+}
+
+/// Neither exits early nor chooses, so that it is vectorized.
+#[inline]
+fn are_visible(bytes: &[u8]) -> bool {
+    let hidden = bytes.iter().fold(0, |hidden, byte| {
+        let is_printed = byte.wrapping_sub(b' ') <= b'~' - b' ';
+        hidden | u8::from(!is_printed) & u8::from(*byte != b'\t')
+    });
+    hidden == 0
+}
+
+/// The text of bytes that are visible; nothing else comes here.
+fn text(visible: &[u8]) -> &str {
+    str::from_utf8(visible).unwrap_or_default()
 }
 
 impl Default for HeaderNames {
@@ -265,7 +316,7 @@ mod tests {
         let one = plain(names.read(&headers, Credential::Nonce));
         let all = names.read_all(&headers);
         assert_eq!(
-            plain(all.map(|values| values[Credential::Nonce as usize])),
+            plain(all.map(|values| values[Credential::Nonce as usize].map(text))),
             one
         );
         one
@@ -298,6 +349,26 @@ mod tests {
         assert!(read(&[&[b'a'; MAX_SHORT_VALUE]]).is_ok());
         assert!(read(&[&[b'a'; MAX_SHORT_VALUE + 1]]).is_err());
         assert_eq!(Credential::ApiSignature.max_length(), MAX_LONG_VALUE);
+    }
+
+    #[test]
+    fn every_byte_is_judged_as_by_the_library() {
+        for (length, byte) in [1, 15, 16, 17, 40]
+            .iter()
+            .flat_map(|l| (0..=u8::MAX).map(move |b| (*l, b)))
+        {
+            for at in 0..length {
+                let mut bytes = vec![b'a'; length];
+                bytes[at] = byte;
+                if let Ok(value) = HeaderValue::from_bytes(&bytes) {
+                    assert_eq!(
+                        visible(&value),
+                        value.to_str().ok(),
+                        "{byte} at {at} of {length}"
+                    );
+                }
+            }
+        }
     }
 
     #[test]

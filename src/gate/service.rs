@@ -86,10 +86,6 @@ where
 
 /// The answer of a [`Gate`].
 #[pin_project(project = GateProjection)]
-#[expect(
-    clippy::large_enum_variant,
-    reason = "the request waits in one variant, and a box would cost each request an allocation"
-)]
 pub enum GateFuture<C, P, B, S, F> {
     /// The check is under way.
     Checking {

@@ -49,8 +49,8 @@ impl FreshCheck {
         let invalid = |reason: String| Rejection::new(RejectionKind::NonceInvalid, reason);
         let value = settings
             .names
-            .require(request.headers(), Credential::Nonce)?;
-        let nonce = Nonce::decode(value).map_err(|error| invalid(error.to_string()))?;
+            .require_bytes(request.headers(), Credential::Nonce)?;
+        let nonce = Nonce::decode_bytes(value).map_err(|error| invalid(error.to_string()))?;
         let now = settings.clock.now();
         settings.freshness.check(nonce, now).map_err(|error| {
             let lead = nonce.datetime().signed_duration_since(now);

@@ -78,6 +78,10 @@ impl Nonce {
     ///
     /// If `header` is none, by the grammar above.
     pub fn decode(header: &str) -> Result<Self, NonceError> {
+        Self::decode_bytes(header.as_bytes())
+    }
+
+    pub(crate) fn decode_bytes(header: &[u8]) -> Result<Self, NonceError> {
         if header.len() > MAX_SHORT_VALUE {
             return Err(NonceError::TooLong);
         }
@@ -89,7 +93,7 @@ impl Nonce {
         }
     }
 
-    fn decode_in(header: &str, buffer: &mut [u8]) -> Result<Self, NonceError> {
+    fn decode_in(header: &[u8], buffer: &mut [u8]) -> Result<Self, NonceError> {
         let length = encoding::decode(header, buffer).ok_or(NonceError::NotBase64)?;
         let json = &buffer[..length];
         match scan::common(json) {

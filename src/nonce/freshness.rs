@@ -89,15 +89,14 @@ impl Freshness {
         if fresh_until < now {
             return Err(NotFresh::Stale);
         }
-        // A clock that can't be added to shows the end of time, to which nothing is future.
-        match now.checked_add_signed(self.max_future) {
-            Some(newest) if datetime > newest => Err(NotFresh::Future),
-            _ => Ok(FreshNonce {
-                nonce,
-                fresh_until,
-                checked_at: now,
-            }),
+        if datetime.signed_duration_since(now) > self.max_future {
+            return Err(NotFresh::Future);
         }
+        Ok(FreshNonce {
+            nonce,
+            fresh_until,
+            checked_at: now,
+        })
     }
 }
 

@@ -89,11 +89,12 @@ fn datetime(json: &[u8]) -> Option<(DateTime<Utc>, &[u8])> {
     let mut are_digits = true;
     let mut two = |at: usize| {
         let (tens, ones) = (text[at].wrapping_sub(b'0'), text[at + 1].wrapping_sub(b'0'));
-        are_digits &= (tens < 10) & (ones < 10);
+        are_digits &= tens.max(ones) < 10;
         u32::from(tens) * 10 + u32::from(ones)
     };
     let year = two(0) * 100 + two(2);
-    let [month, day, hour, minute, second] = [5, 8, 11, 14, 17].map(&mut two);
+    let (month, day) = (two(5), two(8));
+    let (hour, minute, second) = (two(11), two(14), two(17));
     if !are_digits {
         return None;
     }

@@ -29,7 +29,7 @@ use http::{
 };
 
 use super::{key::SigningAlgorithm, profile::TransportProfile};
-use crate::headers::{Credential, HeaderNames};
+use crate::headers::{Credential, HeaderNames, visible};
 
 /// Covered headers that have one name everywhere, and whether they may come more than once.
 static STANDARD: [(HeaderName, Repeat); 8] = [
@@ -262,11 +262,10 @@ fn read<'a>(
     name: &HeaderName,
     repeat: Repeat,
 ) -> Result<Cow<'a, str>, CanonicalError> {
-    let mut values = headers.get_all(name).iter().map(|value| {
-        value
-            .to_str()
-            .map_err(|_| CanonicalError::NotVisible(name.clone()))
-    });
+    let mut values = headers
+        .get_all(name)
+        .iter()
+        .map(|value| visible(value).ok_or_else(|| CanonicalError::NotVisible(name.clone())));
     let mut joined = match values.next() {
         None => return Ok(Cow::Borrowed("")),
         Some(first) => Cow::Borrowed(first?),

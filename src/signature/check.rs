@@ -163,8 +163,9 @@ impl Settings {
             AppKind::ServerSideApplication => {
                 let header = self
                     .names
-                    .require(request.headers(), Credential::ApiSignature)?;
-                let signature = ApiSignature::decode(header).map_err(|error| refuse(&error))?;
+                    .require_bytes(request.headers(), Credential::ApiSignature)?;
+                let signature =
+                    ApiSignature::decode_bytes(header).map_err(|error| refuse(&error))?;
                 if app.keys().is_empty() {
                     return Err(refuse(&SignatureError::NoKey));
                 }

@@ -42,6 +42,10 @@ impl ApiSignature {
     ///
     /// If it is none.
     pub fn decode(header: &str) -> Result<Self, SignatureDecodeError> {
+        Self::decode_bytes(header.as_bytes())
+    }
+
+    pub(crate) fn decode_bytes(header: &[u8]) -> Result<Self, SignatureDecodeError> {
         if header.is_empty() {
             return Err(SignatureDecodeError::Empty);
         }
