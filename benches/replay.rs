@@ -88,8 +88,13 @@ fn bench<C: Claims>(
     threads: usize,
 ) {
     let mut filled = None;
-    group.sample_size(10).sampling_mode(SamplingMode::Flat);
+    group
+        .sample_size(10)
+        .sampling_mode(SamplingMode::Flat)
+        .measurement_time(Duration::from_secs(2));
     group.bench_function(name, |bencher| {
+        // Before criterion looks how long a claim takes.
+        filled.get_or_insert_with(|| Filled::<C>::new(live));
         bencher.iter_custom(|iterations| {
             let mut left = usize::try_from(iterations).expect("as many fit");
             let mut total = Duration::ZERO;

@@ -1,16 +1,18 @@
 //! What a request costs in all, over the inner service alone.
 //!
 //! `bare` is that service, `tower_http` the same behind a middleware that awaits and lets pass,
-//! `client_app` and `server_app` the same behind [`VerifyRequest`], on the system's clock, with
+//! `client_app` and `server_app` the same behind [`VerifyRequest`](tower_registration::VerifyRequest), on the system's clock, with
 //! every nonce fresh; `server_app` verifies an RS256 signature of 2048 bits over a body of 58 bytes,
 //! `server_app_1k` over one of 1 KiB. Requests are made before the time is taken, and are dropped
 //! with their answers within it.
 
+#[path = "requests/layers.rs"]
+mod layers;
 mod requests;
 
 use std::{
     convert::Infallible,
-    future::{Ready, ready},
+    future::ready,
     hint::black_box,
     time::{Duration, Instant},
 };
@@ -25,16 +27,10 @@ use http::{Request, Response, StatusCode};
 use http_body_util::Full;
 use tower::{Layer, Service, service_fn};
 use tower_http::auth::AsyncRequireAuthorizationLayer;
-use tower_registration::{
-    VerifyRequest,
-    app::{AppId, AppSecretHash, Application, StaticApps},
-    backend::memory::MemoryReplayGuard,
-    signature::SigningKey,
-};
 
-use crate::requests::{
-    body_of,
-    support::{AUTHORITY, CLIENT_APP, Call, SECRET, SERVER_APP},
+use crate::{
+    layers::{answer, rsa_key, verify},
+    requests::{body_of, support::Call},
 };
 
 type Sent = Request<Full<Bytes>>;
@@ -43,34 +39,6 @@ type Sent = Request<Full<Bytes>>;
 /// as one that has just been read is.
 const BATCH: usize = 50;
 
-/// An inner service that does nothing.
-fn answer<B>(_: Request<B>) -> Ready<Result<Response<Full<Bytes>>, Infallible>> {
-    ready(Ok(Response::new(Full::default())))
-}
-
-fn signing_key() -> SigningKey {
-    SigningKey::from_pem(include_str!("../tests/keys/test-only-rsa-2048.pem")).expect("a key")
-}
-
-/// All layers, with a guard that knows no nonce.
-fn verify() -> VerifyRequest<StaticApps, MemoryReplayGuard> {
-    let id = |id| AppId::new(id).expect("an id");
-    let secret = AppSecretHash::of(SECRET).expect("a secret");
-    let key = signing_key().verifying_key().clone();
-    let apps = StaticApps::new([
-        Application::client_side(id(CLIENT_APP)),
-        Application::server_side(id(SERVER_APP), vec![secret], vec![key]),
-    ]);
-    // The requests have been made before.
-    let guard = MemoryReplayGuard::builder().insecure_accept_before_start();
-    VerifyRequest::builder()
-        .apps(apps.expect("applications"))
-        .replay_guard(guard.build().expect("a guard"))
-        .authority(AUTHORITY)
-        .build()
-        .expect("settings that can be served")
-}
-
 fn client_calls() -> Vec<Sent> {
     let call = || Call::client_app(Utc::now()).build();
     std::iter::repeat_with(call).take(10_000).collect()
@@ -78,7 +46,7 @@ fn client_calls() -> Vec<Sent> {
 
 /// Signing is dear: these are few, and used again behind a new guard.
 fn server_calls(bytes: usize) -> Vec<Sent> {
-    let key = signing_key();
+    let key = rsa_key();
     let call = || {
         Call::server_app(Utc::now())
             .body(body_of(bytes))
