@@ -78,7 +78,11 @@ impl Credential {
 
 /// The names of the credential headers.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct HeaderNames([HeaderName; 5]);
+pub struct HeaderNames {
+    names: [HeaderName; 5],
+    /// A bit for each name's length, modulo 64: most other names have none, and are passed over.
+    lengths: u64,
+}
 
 /// A prefix that makes no header name.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -105,7 +109,7 @@ impl HeaderNames {
                 .map_err(|_| InvalidPrefix(prefix.to_owned()))
         };
         let [id, secret, nonce, signature, action] = Credential::ALL;
-        Ok(Self([
+        Ok(Self::of([
             name(id)?,
             name(secret)?,
             name(nonce)?,
@@ -117,7 +121,20 @@ impl HeaderNames {
     /// The name of one header.
     #[must_use]
     pub fn get(&self, credential: Credential) -> &HeaderName {
-        &self.0[credential as usize]
+        &self.names[credential as usize]
+    }
+
+    fn of(names: [HeaderName; 5]) -> Self {
+        let lengths = names.iter().fold(0, |all, name| all | length_bit(name));
+        Self { names, lengths }
+    }
+
+    /// Which of them `name` is, in the order of [`Credential::ALL`].
+    fn position(&self, name: &HeaderName) -> Option<usize> {
+        if self.lengths & length_bit(name) == 0 {
+            return None;
+        }
+        self.names.iter().position(|own| own == name)
     }
 
     /// The one value of a header, or `None` where it is absent or empty.
@@ -174,13 +191,9 @@ impl HeaderNames {
         headers: &'a HeaderMap,
     ) -> Result<[Option<&'a [u8]>; 5], Rejection> {
         let mut found = [(None, false); 5];
-        // A look at each header costs less than five searches by name, and most names are of
-        // another length.
-        let lengths = self.0.each_ref().map(|own| own.as_str().len());
+        // A look at each header costs less than five searches by name.
         for (name, value) in headers {
-            let length = name.as_str().len();
-            let is_own = |at: &usize| lengths[*at] == length && self.0[*at] == name;
-            if let Some(at) = (0..lengths.len()).find(is_own) {
+            if let Some(at) = self.position(name) {
                 let (first, comes_again) = &mut found[at];
                 *comes_again = first.replace(value).is_some();
             }
@@ -245,6 +258,10 @@ impl HeaderNames {
     }
 }
 
+fn length_bit(name: &HeaderName) -> u64 {
+    1 << (name.as_str().len() % 64)
+}
+
 /// The value, if it is visible ASCII, space or tab: what [`HeaderValue::to_str`] says.
 pub(crate) fn visible(value: &HeaderValue) -> Option<&str> {
     is_visible(value).then(|| text(value.as_bytes()))
@@ -277,7 +294,7 @@ fn text(visible: &[u8]) -> &str {
 
 impl Default for HeaderNames {
     fn default() -> Self {
-        Self(Credential::ALL.map(|credential| {
+        Self::of(Credential::ALL.map(|credential| {
             HeaderName::from_static(match credential {
                 Credential::AppId => "x-dfns-appid",
                 Credential::AppSecret => "x-dfns-appsecret",
