@@ -87,7 +87,7 @@ fn header() -> String {
     header
 }
 
-#[library_benchmark(config = limit(1_000))]
+#[library_benchmark(config = limit(1_100))]
 #[bench::common(header())]
 fn nonce_decode(header: String) -> (bool, String) {
     (Nonce::decode(black_box(&header)).is_ok(), header)
@@ -107,7 +107,7 @@ fn client_app((layer, call): (Verify, Request<Full<Bytes>>)) -> (StatusCode, Ver
     (send(&layer, black_box(call)), layer)
 }
 
-#[library_benchmark(config = limit(1_000_000))]
+#[library_benchmark(config = limit(465_000))]
 #[bench::used(server())]
 fn server_app((layer, call): (Verify, Request<Full<Bytes>>)) -> (StatusCode, Verify) {
     (send(&layer, black_box(call)), layer)
