@@ -221,6 +221,18 @@ macro_rules! contract {
                 backend.close().await;
             })*
         }
+        mod postgres {
+            $(#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+            async fn $name() {
+                crate::services::in_schema(|place| async move {
+                    let settings = place.settings();
+                    let backend = settings.connect(&place.not_durable()).await.unwrap();
+                    super::$name(backend.replay_guard().into()).await;
+                    backend.close().await;
+                })
+                .await;
+            })*
+        }
     };
 }
 
