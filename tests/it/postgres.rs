@@ -797,11 +797,13 @@ async fn a_configuration_that_can_not_work_says_what_to_change() {
         let host = base.split('/').next().unwrap();
         let no_role = format!("postgres://nobody_{role}:s3cr3t@{base}");
         let no_database = format!("postgres://postgres:s3cr3t@{host}/no_such_database");
+        let no_file = format!("{}?sslmode=verify-ca&sslrootcert=/no/such/file", place.url);
         let unreachable = "postgres://postgres:s3cr3t@127.0.0.1:1/test";
         for (url, expected, part) in [
             (no_role.as_str(), PostgresFault::UserRefused, "nobody_"),
             (&no_database, PostgresFault::NoDatabase, "no_such_database"),
             (unreachable, PostgresFault::Unreachable, "127.0.0.1:1"),
+            (&no_file, PostgresFault::Tls, "sslrootcert"),
         ] {
             let (fault, line) = fault(&place, url).await;
             assert_eq!(fault, expected, "{line}");

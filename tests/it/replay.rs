@@ -338,6 +338,20 @@ proptest! {
     }
 }
 
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(12))]
+
+    #[test]
+    fn postgres_agrees_with_a_table_that_forgets_nothing(steps in steps(400)) {
+        runtime().block_on(crate::services::in_schema(|place| async move {
+            let settings = place.settings();
+            let backend = settings.connect(&place.not_durable()).await.unwrap();
+            agrees_with_the_model(&backend.replay_guard(), &steps).await;
+            backend.close().await;
+        }));
+    }
+}
+
 /// The outcome in memory of application `name`'s claim at second 0.
 fn now_by(
     guard: &MemoryReplayGuard,

@@ -37,6 +37,7 @@ const TESTED_AFTER: Duration = Duration::from_secs(1);
 pub struct PostgresSettings {
     schema: String,
     connections: u32,
+    notifying: bool,
 }
 
 impl PostgresSettings {
@@ -54,6 +55,19 @@ impl PostgresSettings {
     pub fn connections(self, connections: u32) -> Self {
         Self {
             connections: connections.max(1),
+            ..self
+        }
+    }
+
+    /// Tells nobody of mails, so that dispatchers of other processes find them by looking from time
+    /// to time alone.
+    ///
+    /// All transactions of a database server that notify are committed one after the other, each
+    /// with its own write to the disk. That bounds the codes made in a second to what the disk can
+    /// do in a row, a few hundred on a slow one; without, PostgreSQL writes many at once.
+    pub fn without_notifying(self) -> Self {
+        Self {
+            notifying: false,
             ..self
         }
     }
@@ -78,7 +92,11 @@ impl PostgresSettings {
         // The tables are made: how this one connection ends is of no consequence.
         let _ = timeout(ACQUIRE_TIMEOUT, connection.close()).await;
         let pool = pool(self.connections).connect_lazy_with(options);
-        Ok(PostgresBackend { pool, schema })
+        Ok(PostgresBackend {
+            pool,
+            schema,
+            notifying: self.notifying,
+        })
     }
 
     /// Uses the embedder's own pool, and makes the tables where they are missing.
@@ -96,12 +114,18 @@ impl PostgresSettings {
         let target = Target::of(&pool.connect_options(), schema.name());
         let mut connection = match timeout(ANSWER_TIMEOUT, pool.acquire()).await {
             Ok(Ok(connection)) => connection,
-            Ok(Err(error)) => return Err(setup(PostgresFault::of(&error), &target, error)),
+            Ok(Err(error)) => {
+                return Err(setup(PostgresFault::of(&error, &target), &target, error));
+            }
             Err(_) => return Err(PostgresError::TimedOut),
         };
         migrate(&mut connection, &schema, &target).await?;
         drop(connection);
-        Ok(PostgresBackend { pool, schema })
+        Ok(PostgresBackend {
+            pool,
+            schema,
+            notifying: self.notifying,
+        })
     }
 }
 
@@ -110,6 +134,7 @@ impl Default for PostgresSettings {
         Self {
             schema: DEFAULT_SCHEMA.to_owned(),
             connections: DEFAULT_CONNECTIONS,
+            notifying: true,
         }
     }
 }
@@ -119,6 +144,7 @@ impl Default for PostgresSettings {
 pub struct PostgresBackend {
     pub(super) pool: PgPool,
     pub(super) schema: Schema,
+    notifying: bool,
 }
 
 impl PostgresBackend {
@@ -154,7 +180,7 @@ impl PostgresBackend {
     /// The registrations.
     #[must_use]
     pub fn registrations(&self) -> PostgresRegistrations {
-        PostgresRegistrations::new(Ask(self.pool.clone()), &self.schema)
+        PostgresRegistrations::new(Ask(self.pool.clone()), &self.schema, self.notifying)
     }
 
     /// The connections, for the embedder's own statements.
@@ -195,7 +221,7 @@ async fn reach(options: &PgConnectOptions, target: &Target) -> Result<PgConnecti
     let reached = timeout(ACQUIRE_TIMEOUT, options.connect()).await;
     reached
         .unwrap_or(Err(sqlx::Error::PoolTimedOut))
-        .map_err(|error| setup(PostgresFault::of(&error), target, error))
+        .map_err(|error| setup(PostgresFault::of(&error, target), target, error))
 }
 
 fn pool(connections: u32) -> PgPoolOptions {

@@ -29,15 +29,14 @@ pub enum PostgresFault {
 }
 
 impl PostgresFault {
-    pub(super) fn of(error: &sqlx::Error) -> Self {
+    pub(super) fn of(error: &sqlx::Error, target: &Target) -> Self {
         match error {
             sqlx::Error::Database(error) => error
                 .code()
                 .map_or(Self::Other, |code| Self::of_state(&code)),
-            sqlx::Error::Tls(_) => Self::Tls,
-            // What sqlx says where `sslmode` asks for TLS and the server has none is `Tls`; what
-            // is no certificate is an `InvalidData` from reading it.
-            sqlx::Error::Io(error) if error.kind() == io::ErrorKind::InvalidData => Self::Tls,
+            // The last is a file of keys without any.
+            sqlx::Error::Tls(_) | sqlx::Error::Configuration(_) => Self::Tls,
+            sqlx::Error::Io(error) if is_of_tls(error, target) => Self::Tls,
             sqlx::Error::Io(_) | sqlx::Error::PoolTimedOut => Self::Unreachable,
             _ => Self::Other,
         }
@@ -57,10 +56,21 @@ impl PostgresFault {
     }
 }
 
+/// What rustls has against a server's certificate is invalid data. And where no file is the server,
+/// the file that is not there is a certificate's.
+fn is_of_tls(error: &io::Error, target: &Target) -> bool {
+    match error.kind() {
+        io::ErrorKind::InvalidData => true,
+        io::ErrorKind::NotFound | io::ErrorKind::PermissionDenied => !target.is_file,
+        _ => false,
+    }
+}
+
 /// What a URL points at; its password is not among it.
 #[derive(Clone, Debug)]
 pub(super) struct Target {
     server: String,
+    is_file: bool,
     user: String,
     database: String,
     schema: String,
@@ -72,9 +82,11 @@ impl Target {
             Some(socket) => socket.display().to_string(),
             None => format!("{}:{}", options.get_host(), options.get_port()),
         };
+        let is_file = options.get_socket().is_some() || options.get_host().starts_with('/');
         let user = options.get_username();
         Self {
             server,
+            is_file,
             user: user.to_owned(),
             database: options.get_database().unwrap_or(user).to_owned(),
             schema: schema.to_owned(),
@@ -95,6 +107,7 @@ impl fmt::Display for Advice<'_> {
                 user,
                 database,
                 schema,
+                ..
             },
         ) = self;
         match fault {

@@ -39,7 +39,7 @@ pub(super) async fn migrate(
     match timeout(MIGRATION_TIMEOUT, apply(connection, schema)).await {
         Ok(Ok(())) => Ok(()),
         Ok(Err(MigrateError::VersionMissing(newer))) => Err(PostgresError::Newer(newer)),
-        Ok(Err(error)) => Err(setup(fault_of(&error), target, error)),
+        Ok(Err(error)) => Err(setup(fault_of(&error, target), target, error)),
         Err(_) => Err(PostgresError::TimedOut),
     }
 }
@@ -56,10 +56,10 @@ pub(super) fn setup(
     }
 }
 
-fn fault_of(error: &MigrateError) -> PostgresFault {
+fn fault_of(error: &MigrateError, target: &Target) -> PostgresFault {
     match error {
         MigrateError::Execute(error) | MigrateError::ExecuteMigration(error, _) => {
-            PostgresFault::of(error)
+            PostgresFault::of(error, target)
         }
         _ => PostgresFault::Other,
     }

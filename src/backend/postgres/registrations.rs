@@ -60,10 +60,11 @@ pub struct PostgresRegistrations {
     insert: SqlStr,
     lease_due: SqlStr,
     channel: String,
+    notifying: bool,
 }
 
 impl PostgresRegistrations {
-    pub(super) fn new(ask: Ask, schema: &Schema) -> Self {
+    pub(super) fn new(ask: Ask, schema: &Schema, notifying: bool) -> Self {
         Self {
             ask,
             load: schema.sql(LOAD),
@@ -71,6 +72,7 @@ impl PostgresRegistrations {
             insert: schema.sql(INSERT),
             lease_due: schema.sql(LEASE_DUE),
             channel: schema.channel(),
+            notifying,
         }
     }
 
@@ -90,7 +92,7 @@ impl PostgresRegistrations {
             .bind(version(registration.version)?)
             .bind(due_at(registration))
             .bind(json(registration)?)
-            .bind(is_news(registration))
+            .bind(self.notifying && is_news(registration))
             .bind(&self.channel);
         let inserted: Option<Told> = self.ask.for_one(statement).await?;
         Ok(inserted.is_some())
@@ -123,7 +125,7 @@ impl RegistrationStore for PostgresRegistrations {
             .bind(version(new.version)?)
             .bind(due_at(new))
             .bind(json(new)?)
-            .bind(is_news(new))
+            .bind(self.notifying && is_news(new))
             .bind(&self.channel);
         let replaced: Option<Told> = self.ask.for_one(statement).await?;
         Ok(replaced.is_some())
