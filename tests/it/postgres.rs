@@ -9,9 +9,12 @@ use std::{
 
 use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::json;
-use sqlx::{AssertSqlSafe, Connection, PgConnection, postgres::PgPoolOptions};
+use sqlx::{
+    AssertSqlSafe, Connection, PgConnection,
+    postgres::{PgListener, PgPoolOptions},
+};
 use tokio::{
-    io::copy_bidirectional,
+    io::{AsyncReadExt, AsyncWriteExt, copy, copy_bidirectional},
     net::{TcpListener, TcpStream},
     sync::{Barrier, watch},
     time::timeout,
@@ -589,6 +592,41 @@ async fn a_swap_wakes_the_dispatcher_of_another_process_also_after_its_connectio
     .await;
 }
 
+#[tokio::test]
+async fn only_a_swap_that_owes_a_new_mail_tells_of_it_and_only_if_it_may() {
+    in_schema(|place| async move {
+        let backend = place.connect().await;
+        let settings = place.settings().without_notifying();
+        let silent = settings.connect(&place.url).await.unwrap();
+        let mut heard = PgListener::connect(&place.url).await.unwrap();
+        let channel = format!("tower_registration:{}", place.schema);
+        heard.listen(&channel).await.unwrap();
+
+        enter(&backend, "jane", &pending()).await;
+        enter(&silent, "john", &owing(at(0))).await;
+        let store = backend.registrations();
+        let leased = store.lease_due(at(0), at(60), 1).await.unwrap().remove(0);
+        let mut put_off = leased.registration;
+        put_off.version += 1;
+        put_off.lease = None;
+        put_off.owed.as_mut().unwrap().attempts = 1;
+        assert!(store.replace(&leased.user, 1, &put_off).await.unwrap());
+        let lost = store.replace(&user("jane"), 7, &owing(at(0))).await;
+        assert!(!lost.unwrap());
+        place
+            .run(&format!("NOTIFY \"{channel}\", 'until here'"))
+            .await;
+        assert_eq!(heard.recv().await.unwrap().payload(), "until here");
+
+        let mut owing = owing(at(0));
+        owing.version = 1;
+        assert!(store.replace(&user("jane"), 0, &owing).await.unwrap());
+        assert_eq!(heard.recv().await.unwrap().payload(), "");
+        close([backend, silent]).await;
+    })
+    .await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_thousand_resends_at_once_over_several_pools_give_one_code_and_one_mail() {
     in_schema(|place| async move {
@@ -669,8 +707,8 @@ async fn a_lost_connection_costs_one_refusal_at_most_and_is_made_anew() {
     .await;
 }
 
-/// Passes on between a client and the server of `place`, until told to pass on nothing more.
-async fn passage(place: &Place) -> (String, watch::Sender<bool>) {
+/// The address of the server of `place`, one in front of it, and the URL that leads there.
+async fn between(place: &Place) -> (String, TcpListener, String) {
     let url = place.url.parse::<http::Uri>().unwrap();
     let server = format!("{}:{}", url.host().unwrap(), url.port_u16().unwrap_or(5432));
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -680,6 +718,12 @@ async fn passage(place: &Place) -> (String, watch::Sender<bool>) {
         .rsplit_once('@')
         .map_or("postgres", |(user, _)| user);
     let through = format!("postgres://{user}@{here}{}", url.path());
+    (server, listener, through)
+}
+
+/// Passes on between a client and the server of `place`, until told to pass on nothing more.
+async fn passage(place: &Place) -> (String, watch::Sender<bool>) {
+    let (server, listener, through) = between(place).await;
     let (cut, is_cut) = watch::channel(false);
     tokio::spawn(async move {
         loop {
@@ -738,6 +782,70 @@ async fn a_server_that_is_cut_off_is_an_error_in_time_and_comes_back() {
         // The silent connections are given up, and their places in the pool with them.
         let known = eventually(async || try_claim(&guard, 0, 0).await.ok()).await;
         assert_eq!(known, ClaimOutcome::Replayed);
+        backend.close().await;
+    })
+    .await;
+}
+
+/// Passes on to the server of `place`, each thing that a client sends later by `delay`.
+async fn long_way(place: &Place, delay: Duration) -> String {
+    let (server, listener, through) = between(place).await;
+    tokio::spawn(async move {
+        loop {
+            let (client, _) = listener.accept().await.unwrap();
+            let server = TcpStream::connect(&server).await.unwrap();
+            client.set_nodelay(true).unwrap();
+            let (mut asked, mut told) = client.into_split();
+            let (mut answers, mut questions) = server.into_split();
+            tokio::spawn(async move { copy(&mut answers, &mut told).await });
+            tokio::spawn(async move {
+                let mut sent = vec![0; 65_536];
+                while let Ok(length @ 1..) = asked.read(&mut sent).await {
+                    tokio::time::sleep(delay).await;
+                    questions.write_all(&sent[..length]).await.unwrap();
+                }
+            });
+        }
+    });
+    through
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_claim_costs_one_round_trip_and_a_load_with_its_swap_two() {
+    const TRIP: Duration = Duration::from_millis(100);
+    in_schema(|place| async move {
+        let url = long_way(&place, TRIP).await;
+        let settings = place.settings().connections(2);
+        let backend = settings.connect(&url).await.unwrap();
+        enter(&backend, "jane", &pending()).await;
+        let (store, guard) = (backend.registrations(), backend.replay_guard());
+        // Connections come back after an empty round trip of their own, which nobody waits for.
+        let rested = async || {
+            let pool = backend.pool();
+            eventually(async || (pool.num_idle() == pool.size() as usize).then_some(())).await;
+        };
+        let trips = |began: Instant| began.elapsed().as_millis() / TRIP.as_millis();
+        let jane = user("jane");
+        let (mut resend, mut claim) = (0, 0);
+        // The first times, each connection prepares its statements.
+        for round in 0..6 {
+            rested().await;
+            let began = Instant::now();
+            let mut registration = store.load(&jane).await.unwrap().unwrap();
+            registration.version += 1;
+            let swapped = store.replace(&jane, round, &registration).await;
+            assert!(swapped.unwrap());
+            resend = trips(began);
+            for number in [0, 1] {
+                rested().await;
+                let number = usize::try_from(round).unwrap() * 2 + number;
+                let began = Instant::now();
+                let claimed = try_claim(&guard, number, 0).await.unwrap();
+                assert_eq!(claimed, ClaimOutcome::Claimed);
+                claim = trips(began);
+            }
+        }
+        assert_eq!((resend, claim), (2, 1));
         backend.close().await;
     })
     .await;

@@ -52,6 +52,10 @@ impl PostgresSettings {
     }
 
     /// Connections at most; at least 1, [`DEFAULT_CONNECTIONS`] by default.
+    ///
+    /// After each statement sqlx has the connection make one more, empty round trip before it
+    /// serves the next. No request waits for that unless all are in use; so have twice as many as
+    /// are to be busy at once.
     pub fn connections(self, connections: u32) -> Self {
         Self {
             connections: connections.max(1),
