@@ -71,8 +71,8 @@
 //! # Features
 //!
 //! `tracing` is on by default. Opt-in and additive: `axum` (the original URI behind nested
-//! routers), `client` (the layer that signs outgoing requests), `sqlite`, `smtp` (lettre: SMTP and
-//! `.eml` files).
+//! routers), `client` (the layer that signs outgoing requests), `conformance` (the contracts of the
+//! ports as tests, for your own), `sqlite`, `smtp` (lettre: SMTP and `.eml` files).
 //!
 //! The map of the code and the reasons behind it are in [`architecture`], what it costs in
 //! [`performance`].
@@ -82,6 +82,8 @@ pub mod backend;
 #[cfg(feature = "client")]
 pub mod client;
 pub mod clock;
+#[cfg(feature = "conformance")]
+pub mod conformance;
 pub mod delivery;
 mod encoding;
 pub mod gate;
