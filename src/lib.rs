@@ -53,7 +53,7 @@
 //! | port | says | comes with the crate |
 //! | --- | --- | --- |
 //! | [`AppRegistry`](app::AppRegistry) | which applications there are | [`StaticApps`](app::StaticApps), [`CachedApps`](app::CachedApps) over a slow one |
-//! | [`ReplayGuard`](nonce::ReplayGuard) | which nonces have been used | `MemoryReplayGuard`, `SqliteReplayGuard` in [`backend`] |
+//! | [`ReplayGuard`](nonce::ReplayGuard) | which nonces have been used | `MemoryReplayGuard`, `SqliteReplayGuard`, `RedisReplayGuard` in [`backend`] |
 //! | [`RegistrationStore`](registration::RegistrationStore) | how far users have come | `MemoryRegistrations`, `SqliteRegistrations` in [`backend`] |
 //! | [`Mailer`](mail::Mailer) | how mail is sent | `LettreMailer` in [`mail`] |
 //! | [`UserActionVerifier`](user_action::UserActionVerifier) | whether a user confirmed an action | |
@@ -72,7 +72,7 @@
 //!
 //! `tracing` is on by default. Opt-in and additive: `axum` (the original URI behind nested
 //! routers), `client` (the layer that signs outgoing requests), `conformance` (the contracts of the
-//! ports as tests, for your own), `sqlite`, `smtp` (lettre: SMTP and `.eml` files).
+//! ports as tests, for your own), `redis`, `sqlite`, `smtp` (lettre: SMTP and `.eml` files).
 //!
 //! The map of the code and the reasons behind it are in [`architecture`], what it costs in
 //! [`performance`].

@@ -2,5 +2,7 @@
 //! the crate imports them, and an embedder may put another in the place of each.
 
 pub mod memory;
+#[cfg(feature = "redis")]
+pub mod redis;
 #[cfg(feature = "sqlite")]
 pub mod sqlite;
