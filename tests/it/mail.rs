@@ -1,8 +1,14 @@
-//! Mail through lettre: what is written, and what a server's answers mean.
+//! The contract suite of a mailer over memory and lettre; what lettre writes, and what a server's
+//! answers mean.
 
-use std::{fs, path::Path, sync::Arc};
+use std::{
+    fs,
+    path::Path,
+    sync::{Arc, Mutex},
+};
 
 use chrono::{DateTime, TimeDelta};
+use tempfile::TempDir;
 use tokio::{
     io::{AsyncBufReadExt, AsyncWriteExt, BufReader},
     net::{TcpListener, TcpStream},
@@ -11,9 +17,14 @@ use tokio::{
     time::Instant,
 };
 use tower_registration::{
+    backend::memory::{Behaviour, MemoryMailer},
+    conformance::{
+        Subject,
+        mailer::{DeliveredMail, Fault, MailerHarness},
+    },
     mail::{
-        LettreConfigError, LettreError, LettreMailer, MailError, Mailer, RegistrationEmail,
-        RenderedEmail, SMTP_TIMEOUT, Template,
+        DefaultTemplate, LettreConfigError, LettreError, LettreMailer, MailError, Mailer,
+        RegistrationEmail, RenderedEmail, SMTP_TIMEOUT, Template,
     },
     registration::{OrgId, Username},
 };
@@ -21,9 +32,9 @@ use tower_registration::{
 const FROM: &str = "Example <noreply@example.com>";
 
 /// A template that says what it is given.
-struct Subject(&'static str);
+struct Titled(&'static str);
 
-impl Template for Subject {
+impl Template for Titled {
     fn render(&self, _: &RegistrationEmail) -> RenderedEmail {
         RenderedEmail {
             subject: self.0.to_owned(),
@@ -65,7 +76,7 @@ fn headers(eml: &str) -> Vec<&str> {
 async fn a_mail_is_written_with_both_sides_and_says_that_no_human_sent_it() {
     let directory = tempfile::tempdir().unwrap();
     let mailbox = directory.path().join("made/if missing");
-    let mailer = LettreMailer::file(&mailbox, FROM, Subject("Welcome")).unwrap();
+    let mailer = LettreMailer::file(&mailbox, FROM, Titled("Welcome")).unwrap();
     mailer.send(&mail("jane@example.co")).await.unwrap();
     mailer.send(&mail("jane@example.co")).await.unwrap();
 
@@ -94,7 +105,7 @@ async fn a_mail_is_written_with_both_sides_and_says_that_no_human_sent_it() {
 #[tokio::test]
 async fn a_subject_begins_no_other_header() {
     let directory = tempfile::tempdir().unwrap();
-    let subject = Subject("Welcome\r\nBcc: all@example.co\r\n\r\nbody");
+    let subject = Titled("Welcome\r\nBcc: all@example.co\r\n\r\nbody");
     let mailer = LettreMailer::file(directory.path(), FROM, subject).unwrap();
     mailer.send(&mail("jane@example.co")).await.unwrap();
     let eml = written(directory.path()).remove(0);
@@ -112,7 +123,7 @@ async fn a_subject_begins_no_other_header() {
 #[tokio::test]
 async fn what_is_no_address_is_refused_for_good() {
     let directory = tempfile::tempdir().unwrap();
-    let mailer = LettreMailer::file(directory.path(), FROM, Subject("Welcome")).unwrap();
+    let mailer = LettreMailer::file(directory.path(), FROM, Titled("Welcome")).unwrap();
     for wrong in [
         "jane",
         "Jane <jane@example.co>",
@@ -133,7 +144,7 @@ async fn what_is_no_address_is_refused_for_good() {
 async fn a_file_that_can_not_be_written_may_be_tried_again() {
     let directory = tempfile::tempdir().unwrap();
     let mailbox = directory.path().join("mailbox");
-    let mailer = LettreMailer::file(&mailbox, FROM, Subject("Welcome")).unwrap();
+    let mailer = LettreMailer::file(&mailbox, FROM, Titled("Welcome")).unwrap();
     fs::remove_dir(&mailbox).unwrap();
     let error = mailer.send(&mail("jane@example.co")).await.unwrap_err();
     assert!(matches!(error, LettreError::File(_)), "{error:?}");
@@ -143,18 +154,18 @@ async fn a_file_that_can_not_be_written_may_be_tried_again() {
 #[tokio::test]
 async fn settings_that_can_not_work_are_told_and_passwords_are_not() {
     let directory = tempfile::tempdir().unwrap();
-    let from = LettreMailer::file(directory.path(), "nobody", Subject(""));
+    let from = LettreMailer::file(directory.path(), "nobody", Titled(""));
     assert!(matches!(from.err(), Some(LettreConfigError::From { .. })));
 
     let file = directory.path().join("a file");
     fs::write(&file, "").unwrap();
-    let in_a_file = LettreMailer::file(file.join("mailbox"), FROM, Subject(""));
+    let in_a_file = LettreMailer::file(file.join("mailbox"), FROM, Titled(""));
     assert!(matches!(
         in_a_file.err(),
         Some(LettreConfigError::Directory { .. })
     ));
 
-    let url = LettreMailer::smtp("http://user:hunter2@example.com", FROM, Subject(""));
+    let url = LettreMailer::smtp("http://user:hunter2@example.com", FROM, Titled(""));
     let error = url.err().unwrap();
     assert!(matches!(error, LettreConfigError::Url(_)));
     assert!(!format!("{error} {error:?}").contains("hunter2"));
@@ -233,7 +244,7 @@ impl Server {
     async fn error(self, login: &str) -> LettreError {
         let (url, _talk) = self.listen().await;
         let url = url.replace("smtp://", &format!("smtp://{login}"));
-        let mailer = LettreMailer::smtp(&url, FROM, Subject("Welcome")).unwrap();
+        let mailer = LettreMailer::smtp(&url, FROM, Titled("Welcome")).unwrap();
         mailer.send(&mail("jane@example.co")).await.unwrap_err()
     }
 }
@@ -245,7 +256,7 @@ fn url(listener: &TcpListener) -> String {
 #[tokio::test]
 async fn a_server_gets_the_mail() {
     let (url, talk) = OBLIGING.listen().await;
-    let mailer = LettreMailer::smtp(&url, FROM, Subject("Welcome")).unwrap();
+    let mailer = LettreMailer::smtp(&url, FROM, Titled("Welcome")).unwrap();
     mailer.send(&mail("jane@example.co")).await.unwrap();
     let content = talk.await.unwrap();
     assert!(content.contains("Subject: Welcome\r\n"), "{content}");
@@ -295,7 +306,7 @@ async fn a_refused_login_is_not_the_mails_fault() {
 #[tokio::test]
 async fn a_server_that_is_not_there_or_hangs_up_may_be_tried_again() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let mailer = LettreMailer::smtp(&url(&listener), FROM, Subject("Welcome")).unwrap();
+    let mailer = LettreMailer::smtp(&url(&listener), FROM, Titled("Welcome")).unwrap();
     let hang_up = async { drop(listener.accept().await.unwrap()) };
     let to = mail("jane@example.co");
     let (sent, ()) = tokio::join!(mailer.send(&to), hang_up);
@@ -308,7 +319,7 @@ async fn a_server_that_is_not_there_or_hangs_up_may_be_tried_again() {
 #[tokio::test(start_paused = true)]
 async fn a_silent_server_is_given_up() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let mailer = LettreMailer::smtp(&url(&listener), FROM, Subject("Welcome")).unwrap();
+    let mailer = LettreMailer::smtp(&url(&listener), FROM, Titled("Welcome")).unwrap();
     let started = Instant::now();
     let error = mailer.send(&mail("jane@example.co")).await.unwrap_err();
     assert!(error.is_transient(), "{error:?}");
@@ -320,7 +331,7 @@ async fn a_silent_server_is_given_up() {
 #[tokio::test]
 async fn a_dropped_send_leaves_no_answer_to_the_next() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let mailer = LettreMailer::smtp(&url(&listener), FROM, Subject("Welcome")).unwrap();
+    let mailer = LettreMailer::smtp(&url(&listener), FROM, Titled("Welcome")).unwrap();
     let pause = Arc::new(Pause::default());
     let slow = Server {
         pause: Some(pause.clone()),
@@ -348,4 +359,98 @@ async fn a_dropped_send_leaves_no_answer_to_the_next() {
     let error = mailer.send(&to).await.unwrap_err();
     assert!(!error.is_transient(), "{error:?}");
     servers.await.unwrap();
+}
+
+struct Memory;
+
+impl MailerHarness for Memory {
+    type Mailer = MemoryMailer;
+
+    async fn fresh(&self) -> Subject<MemoryMailer> {
+        Subject::new(MemoryMailer::new())
+    }
+
+    async fn delivered(&self, mailer: &MemoryMailer) -> Vec<DeliveredMail> {
+        let sent = mailer.sent().into_iter();
+        sent.map(|mail| DeliveredMail {
+            text: mail.code.expose().to_owned(),
+            recipients: vec![mail.to],
+            message_id: mail.message_id,
+        })
+        .collect()
+    }
+
+    async fn faulty(&self, fault: Fault) -> Option<Subject<MemoryMailer>> {
+        let mailer = MemoryMailer::new();
+        mailer.behave(match fault {
+            Fault::Unreachable | Fault::Busy => Behaviour::FailTransiently,
+            Fault::Refused => Behaviour::FailPermanently,
+            Fault::Silent => Behaviour::Stall,
+        });
+        Some(Subject::new(mailer))
+    }
+}
+
+/// Files where all is well, SMTP where something is wrong.
+#[derive(Default)]
+struct Lettre(Mutex<Option<TempDir>>);
+
+impl MailerHarness for Lettre {
+    type Mailer = LettreMailer<DefaultTemplate>;
+
+    async fn fresh(&self) -> Subject<Self::Mailer> {
+        let directory = tempfile::tempdir().unwrap();
+        let mailer = LettreMailer::file(directory.path(), FROM, DefaultTemplate::new()).unwrap();
+        *self.0.lock().unwrap() = Some(directory);
+        Subject::new(mailer)
+    }
+
+    async fn delivered(&self, _: &Self::Mailer) -> Vec<DeliveredMail> {
+        let directory = self.0.lock().unwrap();
+        let files = directory
+            .as_ref()
+            .map(|directory| written(directory.path()));
+        let files = files.unwrap_or_default().into_iter();
+        files.map(|eml| delivered(&eml)).collect()
+    }
+
+    async fn faulty(&self, fault: Fault) -> Option<Subject<Self::Mailer>> {
+        let answer = |content| Server {
+            content,
+            ..OBLIGING
+        };
+        let url = match fault {
+            Fault::Unreachable => url(&TcpListener::bind("127.0.0.1:0").await.unwrap()),
+            Fault::Busy => answer("450 mailbox busy").listen().await.0,
+            Fault::Refused => answer("550 no such user").listen().await.0,
+            Fault::Silent => {
+                let pause = Some(Arc::default());
+                Server { pause, ..OBLIGING }.listen().await.0
+            }
+        };
+        let mailer = LettreMailer::smtp(&url, FROM, DefaultTemplate::new()).unwrap();
+        Some(Subject::new(mailer))
+    }
+}
+
+fn delivered(eml: &str) -> DeliveredMail {
+    let of = |names: &[&str]| {
+        let lines = headers(eml)
+            .into_iter()
+            .filter_map(|line| line.split_once(": "));
+        let named = lines.filter(|(name, _)| names.contains(&&*name.to_lowercase()));
+        named.map(|(_, value)| value.to_owned()).collect::<Vec<_>>()
+    };
+    DeliveredMail {
+        recipients: of(&["to", "cc", "bcc"]),
+        message_id: of(&["message-id"]).concat(),
+        text: eml.to_owned(),
+    }
+}
+
+mod in_memory {
+    tower_registration::conformance_tests!(mailer, super::Memory);
+}
+mod through_lettre {
+    tower_registration::conformance_tests!(mailer, super::Lettre::default());
 }

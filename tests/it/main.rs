@@ -1,13 +1,17 @@
 //! One integration binary; its modules mirror `src/`.
 
 mod allocations;
+mod apps;
+mod conformance;
 mod delivery;
 mod example_server;
 mod layers;
 mod mail;
 mod nonce_vectors;
 mod postgres;
+mod redis;
 mod registration;
+mod registrations;
 mod replay;
 mod resend;
 mod server;
