@@ -4,7 +4,10 @@
 use std::{
     fs,
     path::Path,
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
 };
 
 use chrono::{DateTime, TimeDelta};
@@ -167,7 +170,7 @@ async fn settings_that_can_not_work_are_told_and_passwords_are_not() {
 
     let url = LettreMailer::smtp("http://user:hunter2@example.com", FROM, Titled(""));
     let error = url.err().unwrap();
-    assert!(matches!(error, LettreConfigError::Url(_)));
+    assert!(matches!(error, LettreConfigError::Url { .. }));
     assert!(!format!("{error} {error:?}").contains("hunter2"));
 }
 
@@ -195,16 +198,17 @@ const OBLIGING: Server = Server {
 };
 
 impl Server {
-    /// Talks with one client until it leaves; the mail's content, if there was one.
+    /// Talks with one client until it leaves; what it said, the mails' content included.
     async fn talk(self, stream: TcpStream) -> String {
         let mut stream = BufReader::new(stream);
         stream.write_all(b"220 ready\r\n").await.unwrap();
-        let (mut line, mut content) = (String::new(), String::new());
+        let (mut line, mut said) = (String::new(), String::new());
         while stream
             .read_line(&mut line)
             .await
             .is_ok_and(|bytes| bytes > 0)
         {
+            said += &line;
             let answer = match line.get(..4).unwrap_or_default() {
                 "EHLO" => "250-here\r\n250 AUTH PLAIN",
                 "AUTH" => self.auth,
@@ -212,8 +216,8 @@ impl Server {
                 "QUIT" => "221 bye",
                 "DATA" => {
                     stream.write_all(b"354 go on\r\n").await.unwrap();
-                    while !content.ends_with("\r\n.\r\n") {
-                        stream.read_line(&mut content).await.unwrap();
+                    while !said.ends_with("\r\n.\r\n") {
+                        stream.read_line(&mut said).await.unwrap();
                     }
                     if let Some(pause) = &self.pause {
                         pause.arrived.notify_one();
@@ -229,7 +233,7 @@ impl Server {
             }
             line.clear();
         }
-        content
+        said
     }
 
     /// Listens for one client; the URL, and what it sent.
@@ -327,38 +331,172 @@ async fn a_silent_server_is_given_up() {
     assert!(started.elapsed() >= SMTP_TIMEOUT);
 }
 
-/// A pool would take the first connection back, and its late `250` for an answer to the next mail.
-#[tokio::test]
-async fn a_dropped_send_leaves_no_answer_to_the_next() {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let mailer = LettreMailer::smtp(&url(&listener), FROM, Titled("Welcome")).unwrap();
+/// Servers of which each talks with one connection, in the order in which connections are made.
+struct Servers {
+    url: String,
+    connections: Arc<AtomicUsize>,
+    talks: JoinHandle<Vec<JoinHandle<String>>>,
+}
+
+impl Servers {
+    async fn start<const N: usize>(servers: [Server; N]) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let (url, connections) = (url(&listener), Arc::new(AtomicUsize::new(0)));
+        let counted = connections.clone();
+        let talks = tokio::spawn(async move {
+            let mut talks = vec![];
+            for server in servers {
+                let (stream, _) = listener.accept().await.unwrap();
+                counted.fetch_add(1, Ordering::SeqCst);
+                talks.push(tokio::spawn(server.talk(stream)));
+            }
+            talks
+        });
+        Self {
+            url,
+            connections,
+            talks,
+        }
+    }
+
+    fn mailer(&self) -> LettreMailer<Titled> {
+        LettreMailer::smtp(&self.url, FROM, Titled("Welcome")).unwrap()
+    }
+
+    fn connections(&self) -> usize {
+        self.connections.load(Ordering::SeqCst)
+    }
+
+    /// What each connection's client said, once all have left.
+    async fn said(self) -> Vec<String> {
+        let mut said = vec![];
+        for talk in self.talks.await.unwrap() {
+            said.push(talk.await.unwrap());
+        }
+        said
+    }
+}
+
+const REFUSING: Server = Server {
+    rcpt: "550 no such user",
+    ..OBLIGING
+};
+
+fn pausing() -> (Server, Arc<Pause>) {
     let pause = Arc::new(Pause::default());
-    let slow = Server {
+    let server = Server {
         pause: Some(pause.clone()),
         ..OBLIGING
     };
-    let refusing = Server {
-        rcpt: "550 no such user",
-        ..OBLIGING
-    };
-    let servers = tokio::spawn(async move {
-        for server in [slow, refusing] {
-            let (stream, _) = listener.accept().await.unwrap();
-            tokio::spawn(server.talk(stream));
-        }
-    });
+    (server, pause)
+}
+
+#[tokio::test]
+async fn one_connection_carries_one_mail_after_the_other() {
+    let servers = Servers::start([OBLIGING]).await;
+    let mailer = servers.mailer();
+    for _ in 0..20 {
+        mailer.send(&mail("jane@example.co")).await.unwrap();
+    }
+    assert_eq!(servers.connections(), 1);
+    drop(mailer);
+    let said = servers.said().await;
+    assert_eq!(said[0].matches("Subject: Welcome\r\n").count(), 20);
+    assert_eq!(said[0].matches("EHLO").count(), 1);
+}
+
+#[tokio::test]
+async fn mails_at_once_have_connections_of_their_own_which_are_used_again() {
+    let ((first, at_first), (second, at_second)) = (pausing(), pausing());
+    let servers = Servers::start([first, second]).await;
+    let mailer = servers.mailer();
     let to = mail("jane@example.co");
+    for _ in 0..2 {
+        let release = async {
+            tokio::join!(at_first.arrived.notified(), at_second.arrived.notified());
+            at_first.go_on.notify_one();
+            at_second.go_on.notify_one();
+        };
+        let (one, other, ()) = tokio::join!(mailer.send(&to), mailer.send(&to), release);
+        one.unwrap();
+        other.unwrap();
+    }
+    assert_eq!(servers.connections(), 2);
+}
+
+#[tokio::test]
+async fn a_connection_is_replaced_that_the_server_has_closed_meanwhile() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let mailer = LettreMailer::smtp(&url(&listener), FROM, Titled("Welcome")).unwrap();
+    for _ in 0..3 {
+        let to = mail("jane@example.co");
+        let server = async {
+            let (stream, _) = listener.accept().await.unwrap();
+            tokio::spawn(OBLIGING.talk(stream))
+        };
+        let (sent, talk) = tokio::join!(mailer.send(&to), server);
+        sent.unwrap();
+        // The server closes the connection.
+        talk.abort();
+        assert!(talk.await.is_err());
+    }
+}
+
+#[tokio::test]
+async fn a_mail_that_was_refused_ends_its_connection() {
+    let servers = Servers::start([REFUSING, OBLIGING]).await;
+    let mailer = servers.mailer();
+    mailer.send(&mail("jane@example.co")).await.unwrap_err();
+    mailer.send(&mail("jane@example.co")).await.unwrap();
+    assert_eq!(servers.connections(), 2);
+}
+
+/// A pool that took the first connection back would take its late `250` for an answer to the next
+/// mail.
+#[tokio::test]
+async fn a_dropped_send_leaves_no_answer_to_the_next_and_sends_nothing_more() {
+    let (slow, pause) = pausing();
+    let servers = Servers::start([slow, REFUSING]).await;
+    let mailer = servers.mailer();
+    let to = mail("jane@example.co");
+    // The connection has been kept once when it is lost.
+    let (kept, ()) = tokio::join!(mailer.send(&to), async {
+        pause.arrived.notified().await;
+        pause.go_on.notify_one();
+    });
+    kept.unwrap();
     tokio::select! {
         sent = mailer.send(&to) => panic!("the server had not answered: {sent:?}"),
         () = pause.arrived.notified() => pause.go_on.notify_one(),
     }
-    // Time for a pool, if there were one, to take the connection back.
+    // Time for a pool, if it did, to take the connection back.
     for _ in 0..100 {
         tokio::task::yield_now().await;
     }
     let error = mailer.send(&to).await.unwrap_err();
     assert!(!error.is_transient(), "{error:?}");
-    servers.await.unwrap();
+    assert_eq!(servers.connections(), 2);
+    let said = servers.said().await;
+    assert!(said[0].ends_with("\r\n.\r\n"), "{}", said[0]);
+}
+
+#[tokio::test]
+async fn a_send_out_of_time_leaves_no_answer_to_the_next() {
+    let (slow, pause) = pausing();
+    let servers = Servers::start([slow, REFUSING]).await;
+    let mailer = servers.mailer();
+    let to = mail("jane@example.co");
+    let (late, ()) = tokio::join!(mailer.send(&to), async {
+        pause.arrived.notified().await;
+        // With nothing else to wait for, time leaps to the end of the send.
+        tokio::time::pause();
+    });
+    assert!(matches!(late, Err(LettreError::TimedOut)), "{late:?}");
+    tokio::time::resume();
+    pause.go_on.notify_one();
+    let error = mailer.send(&to).await.unwrap_err();
+    assert!(!error.is_transient(), "{error:?}");
+    assert_eq!(servers.connections(), 2);
 }
 
 struct Memory;
