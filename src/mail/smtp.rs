@@ -166,13 +166,12 @@ impl Pool {
     /// A connection that lives. If the one used last does not, the rest are not worth the wait.
     async fn take(&self) -> Option<Kept> {
         let mut kept = self.free().connections.pop()?;
-        match timeout(SMALL_TALK, kept.connection.test_connected()).await {
-            Ok(true) => Some(kept),
-            _ => {
-                self.free().connections.clear();
-                None
-            }
+        let lives = timeout(SMALL_TALK, kept.connection.test_connected()).await;
+        if lives != Ok(true) {
+            self.free().connections.clear();
+            return None;
         }
+        Some(kept)
     }
 
     fn keep(self: &Arc<Self>, kept: Kept) {

@@ -9,6 +9,7 @@ mod layers;
 mod mail;
 mod nonce_vectors;
 mod postgres;
+mod process;
 mod redis;
 mod registration;
 mod registrations;
