@@ -53,8 +53,8 @@
 //! | port | says | comes with the crate |
 //! | --- | --- | --- |
 //! | [`AppRegistry`](app::AppRegistry) | which applications there are | [`StaticApps`](app::StaticApps), [`CachedApps`](app::CachedApps) over a slow one |
-//! | [`ReplayGuard`](nonce::ReplayGuard) | which nonces have been used | `MemoryReplayGuard`, `SqliteReplayGuard` in [`backend`] |
-//! | [`RegistrationStore`](registration::RegistrationStore) | how far users have come | `MemoryRegistrations`, `SqliteRegistrations` in [`backend`] |
+//! | [`ReplayGuard`](nonce::ReplayGuard) | which nonces have been used | `MemoryReplayGuard`, `SqliteReplayGuard`, `PostgresReplayGuard`, `RedisReplayGuard` in [`backend`] |
+//! | [`RegistrationStore`](registration::RegistrationStore) | how far users have come | `MemoryRegistrations`, `SqliteRegistrations`, `PostgresRegistrations` in [`backend`] |
 //! | [`Mailer`](mail::Mailer) | how mail is sent | `LettreMailer` in [`mail`] |
 //! | [`UserActionVerifier`](user_action::UserActionVerifier) | whether a user confirmed an action | |
 //!
@@ -71,8 +71,9 @@
 //! # Features
 //!
 //! `tracing` is on by default. Opt-in and additive: `axum` (the original URI behind nested
-//! routers), `client` (the layer that signs outgoing requests), `sqlite`, `smtp` (lettre: SMTP and
-//! `.eml` files).
+//! routers), `client` (the layer that signs outgoing requests), `conformance` (the contracts of the
+//! ports as tests, for your own), `postgres`, `redis`, `sqlite`, `smtp` (lettre: SMTP and `.eml`
+//! files).
 //!
 //! The map of the code and the reasons behind it are in [`architecture`], what it costs in
 //! [`performance`].
@@ -82,6 +83,8 @@ pub mod backend;
 #[cfg(feature = "client")]
 pub mod client;
 pub mod clock;
+#[cfg(feature = "conformance")]
+pub mod conformance;
 pub mod delivery;
 mod encoding;
 pub mod gate;

@@ -17,7 +17,7 @@ use tokio::{
 };
 
 use super::{
-    DEFAULT_CONCURRENCY, Deliverer, Delivery, Handover, NoRoom, Permit, backoff, deliver::jitter,
+    Backoff, DEFAULT_CONCURRENCY, Deliverer, Delivery, Handover, NoRoom, Permit, deliver::jitter,
 };
 use crate::{
     mail::Mailer,
@@ -228,7 +228,7 @@ impl<S: RegistrationStore, M: Mailer> Inner<S, M> {
                 Some(_) => return true,
                 None => {
                     failures += 1;
-                    backoff::wait(failures, jitter())
+                    Backoff::default().wait(failures, jitter())
                 }
             };
             if last || failures >= MAX_STORE_FAILURES {

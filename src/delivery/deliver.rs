@@ -4,7 +4,7 @@ use std::{fmt, sync::Arc};
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-use super::{Delivery, DeliveryEvent, Failure, GiveUp, Timing, backoff, send::send};
+use super::{Backoff, Delivery, DeliveryEvent, Failure, GiveUp, Timing, send::send};
 use crate::{
     mail::{Mailer, RegistrationEmail},
     registration::{
@@ -27,6 +27,7 @@ pub struct Deliverer<S, M> {
     pub(super) registrations: Registrations<S>,
     mailer: Arc<M>,
     timing: Timing,
+    backoff: Backoff,
     observer: Option<Observer>,
 }
 
@@ -38,6 +39,7 @@ impl<S, M> Deliverer<S, M> {
             registrations,
             mailer: Arc::new(mailer),
             timing: Timing::default(),
+            backoff: Backoff::default(),
             observer: None,
         }
     }
@@ -46,6 +48,12 @@ impl<S, M> Deliverer<S, M> {
     #[must_use]
     pub fn with_timing(self, timing: Timing) -> Self {
         Self { timing, ..self }
+    }
+
+    /// The same with other waits after failed tries.
+    #[must_use]
+    pub fn with_backoff(self, backoff: Backoff) -> Self {
+        Self { backoff, ..self }
     }
 
     /// The same, and tells `observer` of each try at a mail, after it was settled. It should
@@ -192,7 +200,7 @@ impl<S: RegistrationStore, M: Mailer> Deliverer<S, M> {
             Ok(()) => (Settlement::Delivered, Verdict::Sent),
             Err(failure @ Failure::Permanent) => (Settlement::Permanent, Verdict::Failed(failure)),
             Err(failure) => {
-                let wait = backoff::wait(owed.attempts.saturating_add(1), jitter());
+                let wait = self.backoff.wait(owed.attempts.saturating_add(1), jitter());
                 let wait = TimeDelta::from_std(wait).unwrap_or(TimeDelta::MAX);
                 let retry_at = later(self.now(), wait);
                 (Settlement::Transient { retry_at }, Verdict::Failed(failure))
@@ -250,6 +258,7 @@ impl<S, M> Clone for Deliverer<S, M> {
             registrations: self.registrations.clone(),
             mailer: self.mailer.clone(),
             timing: self.timing,
+            backoff: self.backoff,
             observer: self.observer.clone(),
         }
     }

@@ -191,6 +191,14 @@ impl DispatcherHandle {
 #[derive(Clone, Debug)]
 pub struct Wake(Arc<Signals>);
 
+impl Wake {
+    /// Has the dispatcher look for mails now, for whoever hears of one by other ways than the
+    /// endpoint. Calls that come while it looks are one more look.
+    pub fn wake(&self) {
+        self.0.wake.notify_one();
+    }
+}
+
 impl Handover for Wake {
     type Permit = WakePermit;
 
@@ -206,7 +214,7 @@ pub struct WakePermit(Wake);
 
 impl Permit for WakePermit {
     fn hand_over(self, _user: UserId) {
-        self.0.0.wake.notify_one();
+        self.0.wake();
     }
 }
 

@@ -51,6 +51,7 @@ mod handover;
 mod send;
 mod timing;
 
+pub use backoff::Backoff;
 pub use courier::{Courier, CourierLimits, CourierPermit, Drained};
 pub use deliver::Deliverer;
 pub use dispatcher::{

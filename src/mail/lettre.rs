@@ -4,11 +4,12 @@ use std::{
     borrow::Cow,
     fs, io,
     path::{Path, PathBuf},
+    sync::Arc,
     time::Duration,
 };
 
 use lettre::{
-    Address, AsyncFileTransport, AsyncSmtpTransport, AsyncTransport, Message, Tokio1Executor,
+    Address, AsyncFileTransport, AsyncTransport, Message, Tokio1Executor,
     address::AddressError,
     message::{
         Mailbox, MultiPart,
@@ -16,10 +17,12 @@ use lettre::{
     },
     transport::{file, smtp},
 };
-
 use tokio::time::timeout;
 
-use super::{MailError, Mailer, RegistrationEmail, RenderedEmail, Template};
+use super::{
+    MailError, Mailer, RegistrationEmail, RenderedEmail, Template,
+    smtp::{Pool, Server},
+};
 
 /// How long it may take to hand a mail to an SMTP server, from connecting to its last answer.
 pub const SMTP_TIMEOUT: Duration = Duration::from_secs(10);
@@ -33,8 +36,9 @@ pub const SMTP_TIMEOUT: Duration = Duration::from_secs(10);
 ///    permanent error.
 /// 3. What an SMTP server refuses with 5xx is permanent, unless it refuses the login, which is the
 ///    operator's fault and not the mail's. Everything else may be tried again.
-/// 4. Each mail has an SMTP connection of its own. lettre's pool would take back the connection of
-///    a send that was dropped half-way, and give the server's late answer to the next mail.
+/// 4. SMTP connections are used again, up to 8 are kept for 30 s, and each carries one mail at a
+///    time, 100 in all. A send that is dropped, fails or runs out of time ends its connection, so
+///    that the server's late answer is no other mail's.
 ///
 /// ```
 /// use tower_registration::mail::{DefaultTemplate, LettreConfigError, LettreMailer};
@@ -56,7 +60,7 @@ pub struct LettreMailer<T> {
 #[derive(Clone, Debug)]
 enum Carrier {
     Directory(AsyncFileTransport<Tokio1Executor>),
-    Smtp(AsyncSmtpTransport<Tokio1Executor>),
+    Smtp(Arc<Pool>),
 }
 
 /// Why a [`LettreMailer`] could not be built.
@@ -80,8 +84,13 @@ pub enum LettreConfigError {
         source: io::Error,
     },
     /// The URL names no SMTP server. It is not repeated here, since it may hold a password.
-    #[error("no URL of an SMTP server, as in `smtps://user:password@smtp.example.com`")]
-    Url(#[source] smtp::Error),
+    #[error(
+        "no URL of an SMTP server, as in `smtps://user:password@smtp.example.com:465`: {reason}"
+    )]
+    Url {
+        /// What is wrong with it.
+        reason: &'static str,
+    },
 }
 
 /// Why a mail was not handed over.
@@ -137,24 +146,19 @@ impl<T: Template> LettreMailer<T> {
     /// `url` is `smtps://user:password@host:port` for TLS from the start (port 465 by default), or
     /// `smtp://user:password@host:port?tls=required` for STARTTLS (587). `smtp://host:port`, without
     /// `tls`, sends codes and passwords in clear: for a server on this machine. User and password
-    /// are percent-encoded. TLS is rustls, with the roots that browsers trust.
+    /// are percent-encoded. A path, as in `smtp://host/me.example.com`, is the name to say hello by.
+    /// TLS is rustls, with the roots that browsers trust. Nothing is connected to before the first
+    /// mail.
     ///
     /// # Errors
     ///
     /// If `from` is no address, or `url` no SMTP server's.
-    ///
-    /// # Panics
-    ///
-    /// Outside of a Tokio runtime; so does dropping the mailer there.
     pub fn smtp(url: &str, from: &str, template: T) -> Result<Self, LettreConfigError> {
-        let transport = AsyncSmtpTransport::<Tokio1Executor>::from_url(url)
-            .map_err(LettreConfigError::Url)?
-            .timeout(Some(SMTP_TIMEOUT))
-            .pool_config(smtp::PoolConfig::new().max_size(0));
+        let server = Server::parse(url).map_err(|reason| LettreConfigError::Url { reason })?;
         Ok(Self {
             from: sender(from)?,
             template,
-            carrier: Carrier::Smtp(transport.build()),
+            carrier: Carrier::Smtp(Pool::new(server)),
         })
     }
 
@@ -195,8 +199,7 @@ impl<T: Template> Mailer for LettreMailer<T> {
                 files.send(message).await.map_err(LettreError::File)?;
             }
             Carrier::Smtp(server) => {
-                // lettre's own time-out covers the connecting alone.
-                timeout(SMTP_TIMEOUT, server.send(message))
+                timeout(SMTP_TIMEOUT, server.send(&message))
                     .await
                     .map_err(|_| LettreError::TimedOut)?
                     .map_err(LettreError::Smtp)?;

@@ -8,6 +8,8 @@
 mod email;
 #[cfg(feature = "smtp")]
 mod lettre;
+#[cfg(feature = "smtp")]
+mod smtp;
 mod template;
 
 pub use email::RegistrationEmail;

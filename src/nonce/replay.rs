@@ -66,7 +66,10 @@ pub enum ClaimOutcome {
 /// 3. **Never evicts a live entry** to make room: full is an error.
 /// 4. **Never reopens.** Once an entry is forgotten, a claim that it would have refused is
 ///    [`Unknowable`](ClaimOutcome::Unknowable), though the clock step back.
-/// 5. An error means that nothing is known; the request is refused with 503.
+/// 5. An error means that nothing is known; the request is refused with 503. So does a dropped
+///    future: the claim may have taken place.
+/// 6. **Refuses no first use** of a fresh nonce for what other claims' clocks showed: not where one
+///    is 2 s ahead, and not, a window later, where one had leaped ahead and come back.
 ///
 /// The future is an associated type, so that a guard in memory answers without allocating. A guard
 /// over a database sets `type Future = Pin<Box<dyn Future<…> + Send>>`.

@@ -1,11 +1,9 @@
 //! The example server as a program: what it prints, what it answers, and what a restart keeps.
 
 use std::{
-    env, fs,
-    io::{BufRead, BufReader},
-    path::{Path, PathBuf},
-    process::{Child, Command, ExitStatus, Stdio},
-    sync::mpsc,
+    fs,
+    path::Path,
+    process::Command,
     time::{Duration, Instant},
 };
 
@@ -25,142 +23,14 @@ use tower_registration::{
     signature::SigningKey,
 };
 
-use crate::support::{Answer, CLIENT_APP, SECRET, SERVER_APP, nonce_at};
-
-const ORG: &str = "example-org-id";
-const PATIENCE: Duration = Duration::from_secs(30);
-
-/// `cargo test` builds the examples beside the tests.
-fn program(name: &str) -> PathBuf {
-    let tests = env::current_exe().unwrap();
-    let built = tests.parent().unwrap().parent().unwrap();
-    let program = built.join("examples").join(name);
-    let path = program.display();
-    assert!(
-        program.exists(),
-        "{path} is missing: `cargo build --examples` makes it"
-    );
-    program
-}
+use crate::{
+    process::{ORG, PATIENCE, Process, code, command, folder},
+    support::{SECRET, SERVER_APP, nonce_at},
+};
 
 /// A server of its own folder.
-struct Server {
-    child: Child,
-    address: String,
-    printed: String,
-}
-
-impl Server {
-    fn start(folder: &Path) -> Self {
-        let mut child = command(folder).stdout(Stdio::piped()).spawn().unwrap();
-        let (sender, lines) = mpsc::channel();
-        let stdout = BufReader::new(child.stdout.take().unwrap());
-        std::thread::spawn(move || {
-            stdout.lines().map_while(Result::ok).for_each(|line| {
-                // The test may be gone.
-                let _ = sender.send(line);
-            });
-        });
-        let mut printed = String::new();
-        while !printed.contains("\n  -d ") {
-            printed += &lines.recv_timeout(PATIENCE).expect("a line of the server");
-            printed += "\n";
-        }
-        let rest = printed.split_once("http://").unwrap().1;
-        let address = rest.split_once(',').unwrap().0.to_owned();
-        Self {
-            child,
-            address,
-            printed,
-        }
-    }
-
-    /// As a service manager stops it.
-    fn stop(mut self) -> ExitStatus {
-        let killed = Command::new("kill")
-            .args(["-TERM", &self.child.id().to_string()])
-            .status();
-        assert!(killed.unwrap().success());
-        self.child.wait().unwrap()
-    }
-
-    async fn put(&self, path: &str, username: &str) -> Answer {
-        let body = json!({"username": username, "orgId": ORG});
-        self.send(Method::PUT, path, &body.to_string(), &nonce_at(Utc::now()))
-            .await
-    }
-
-    async fn redeem(&self, username: &str, code: &str) -> Answer {
-        let body = json!({"username": username, "orgId": ORG, "registrationCode": code});
-        let nonce = nonce_at(Utc::now());
-        self.send(
-            Method::POST,
-            "/auth/registration",
-            &body.to_string(),
-            &nonce,
-        )
-        .await
-    }
-
-    async fn send(&self, method: Method, path: &str, body: &str, nonce: &str) -> Answer {
-        let request = Request::builder()
-            .method(method)
-            .uri(format!("http://{}{path}", self.address))
-            .header("content-type", "application/json")
-            .header("x-dfns-appid", CLIENT_APP)
-            .header("x-dfns-nonce", nonce)
-            .body(Full::<Bytes>::from(body.to_owned()))
-            .unwrap();
-        let client: Client<_, Full<Bytes>> = Client::builder(TokioExecutor::new()).build_http();
-        Answer::of(client.request(request).await.unwrap()).await
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        // Already ended, where the test stopped it.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-fn command(folder: &Path) -> Command {
-    let mut command = Command::new(program("server"));
-    command
-        .current_dir(folder)
-        .env("LISTEN", "127.0.0.1:0")
-        .env("CONFIG", folder.join("server.json"))
-        .env("MAILBOX", folder.join("mailbox"))
-        .env(
-            "DATABASE_URL",
-            format!("sqlite://{}/r.db", folder.display()),
-        )
-        .env("SECRET_KEY", "0123456789abcdef".repeat(4))
-        .env("RUST_LOG", "warn");
-    command
-}
-
-fn folder(policy: &serde_json::Value) -> TempDir {
-    let folder = tempfile::tempdir().unwrap();
-    let config = json!({
-        "authority": "api.example.com",
-        "policy": policy,
-        "apps": [
-            {"id": CLIENT_APP, "kind": "ClientSideApplication",
-             "permissions": ["Auth:Users:Create", "Auth:Types:EndUser"]},
-            {"id": SERVER_APP, "kind": "ServerSideApplication",
-             "permissions": ["Auth:Users:Create", "Auth:Types:Employee"],
-             "secrets": [SECRET],
-             "publicKeys": [include_str!("../keys/test-only-rsa-2048.pub.pem")]},
-        ],
-        "users": [
-            {"orgId": ORG, "username": "jane@example.co", "kind": "EndUser", "registered": false},
-            {"orgId": ORG, "username": "kim@example.co", "kind": "CustomerEmployee"},
-            {"orgId": ORG, "username": "john@example.co", "kind": "EndUser", "registered": true},
-        ],
-    });
-    fs::write(folder.path().join("server.json"), config.to_string()).unwrap();
-    folder
+fn started(folder: &TempDir) -> Process {
+    Process::serving(&mut command(folder.path()))
 }
 
 /// The mails in the folder once there are `count`, oldest first.
@@ -188,21 +58,10 @@ async fn mails(folder: &Path, count: usize) -> Vec<String> {
     }
 }
 
-/// The code in a mail's text.
-fn code(mail: &str) -> String {
-    let group = |text: &str| text.len() == 4 && text.bytes().all(|byte| byte.is_ascii_digit());
-    let words = mail.split_whitespace();
-    words
-        .filter(|word| word.len() == 19 && word.split('-').all(group))
-        .map(str::to_owned)
-        .next()
-        .expect("a code")
-}
-
 #[tokio::test]
 async fn a_resend_kills_the_code_before_and_the_new_one_completes_the_registration() {
-    let folder = folder(&json!({"cooldownSeconds": 0}));
-    let server = Server::start(folder.path());
+    let folder = folder(&json!({"policy": {"cooldownSeconds": 0}}));
+    let server = started(&folder);
     let health = server.send(Method::GET, "/health", "", "").await;
     health.assert_success();
 
@@ -253,7 +112,7 @@ async fn a_resend_kills_the_code_before_and_the_new_one_completes_the_registrati
 #[tokio::test]
 async fn a_restart_keeps_codes_and_used_nonces() {
     let folder = folder(&json!({}));
-    let server = Server::start(folder.path());
+    let server = started(&folder);
     let body = json!({"username": "jane@example.co", "orgId": ORG}).to_string();
     let nonce = nonce_at(Utc::now());
     let first = server.send(Method::PUT, PATH, &body, &nonce).await;
@@ -261,7 +120,7 @@ async fn a_restart_keeps_codes_and_used_nonces() {
     assert!(server.stop().success());
 
     // What was owed when it stopped goes out now, if it had not before.
-    let server = Server::start(folder.path());
+    let server = started(&folder);
     let replayed = server.send(Method::PUT, PATH, &body, &nonce).await;
     replayed.assert_error(400, "NonceReplayed");
     server.put(PATH, "jane@example.co").await.assert_success();
@@ -276,7 +135,7 @@ async fn a_restart_keeps_codes_and_used_nonces() {
 #[tokio::test]
 async fn a_server_side_application_signs_and_is_told_apart_by_its_permissions() {
     let folder = folder(&json!({}));
-    let server = Server::start(folder.path());
+    let server = started(&folder);
     let key = SigningKey::from_pem(include_str!("../keys/test-only-rsa-2048.pem")).unwrap();
     let app = ClientApp::server_side(
         &AppId::new(SERVER_APP).unwrap(),
@@ -290,7 +149,7 @@ async fn a_server_side_application_signs_and_is_told_apart_by_its_permissions() 
             .authority(authority.parse().unwrap())
             .layer(transport);
         let body = json!({"username": "kim@example.co", "orgId": ORG});
-        let request = Request::put(format!("http://{}{PATH}", server.address))
+        let request = Request::put(format!("http://{}{PATH}", server.address()))
             .header("content-type", "application/json")
             .body(Full::<Bytes>::from(body.to_string()))
             .unwrap();
@@ -308,7 +167,7 @@ async fn the_printed_command_works_when_pasted() {
         return;
     }
     let folder = folder(&json!({}));
-    let server = Server::start(folder.path());
+    let server = started(&folder);
     let printed = server.printed.clone();
     let command = &printed[printed.find("curl ").unwrap()..];
     let pasted = tokio::task::spawn_blocking({
@@ -360,13 +219,42 @@ fn bad_configuration_ends_the_start_with_one_line_that_says_what_to_change() {
         ),
         (
             "DATABASE_URL",
-            "postgres://user:s3cr3t@localhost/x".to_owned(),
-            "sqlite://",
+            "mysql://user:s3cr3t@localhost/x".to_owned(),
+            "postgres://",
         ),
         (
             "DATABASE_URL",
             "sqlite:///dev/null/r.db".to_owned(),
             "/dev/null",
+        ),
+        (
+            "DATABASE_URL",
+            "postgres://user:s3cr3t@127.0.0.1:1/x".to_owned(),
+            "127.0.0.1:1: start it",
+        ),
+        (
+            "REDIS_URL",
+            "http://:s3cr3t@localhost".to_owned(),
+            "redis://",
+        ),
+        (
+            "REDIS_URL",
+            "redis://:s3cr3t@127.0.0.1:1".to_owned(),
+            "REDIS_URL: the Redis server at 127.0.0.1:1",
+        ),
+        (
+            "SMTP_URL",
+            "http://user:s3cr3t@localhost".to_owned(),
+            "smtps://",
+        ),
+        (
+            "CONFIG",
+            written(
+                &good,
+                "lease.json",
+                r#"{"delivery": {"leaseSeconds": 1}, "apps": []}"#,
+            ),
+            "shorter than the lease",
         ),
         ("SECRET_KEY", "s3cr3t".to_owned(), "64 hex digits"),
         ("LISTEN", "nowhere".to_owned(), "LISTEN=nowhere"),
@@ -374,7 +262,7 @@ fn bad_configuration_ends_the_start_with_one_line_that_says_what_to_change() {
     ];
     for (variable, value, says) in rows {
         let output = command(good.path()).env(variable, &value).output().unwrap();
-        assert!(!output.status.success(), "{variable}={value}");
+        assert_eq!(output.status.code(), Some(1), "{variable}={value}");
         let error = String::from_utf8(output.stderr).unwrap();
         assert!(error.contains(says), "{variable}={value}: {error}");
         assert_eq!(error.lines().count(), 1, "{variable}={value}: {error}");

@@ -1,8 +1,17 @@
-//! Mail through lettre: what is written, and what a server's answers mean.
+//! The contract suite of a mailer over memory and lettre; what lettre writes, and what a server's
+//! answers mean.
 
-use std::{fs, path::Path, sync::Arc};
+use std::{
+    fs,
+    path::Path,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
+};
 
 use chrono::{DateTime, TimeDelta};
+use tempfile::TempDir;
 use tokio::{
     io::{AsyncBufReadExt, AsyncWriteExt, BufReader},
     net::{TcpListener, TcpStream},
@@ -11,9 +20,14 @@ use tokio::{
     time::Instant,
 };
 use tower_registration::{
+    backend::memory::{Behaviour, MemoryMailer},
+    conformance::{
+        Subject,
+        mailer::{DeliveredMail, Fault, MailerHarness},
+    },
     mail::{
-        LettreConfigError, LettreError, LettreMailer, MailError, Mailer, RegistrationEmail,
-        RenderedEmail, SMTP_TIMEOUT, Template,
+        DefaultTemplate, LettreConfigError, LettreError, LettreMailer, MailError, Mailer,
+        RegistrationEmail, RenderedEmail, SMTP_TIMEOUT, Template,
     },
     registration::{OrgId, Username},
 };
@@ -21,9 +35,9 @@ use tower_registration::{
 const FROM: &str = "Example <noreply@example.com>";
 
 /// A template that says what it is given.
-struct Subject(&'static str);
+struct Titled(&'static str);
 
-impl Template for Subject {
+impl Template for Titled {
     fn render(&self, _: &RegistrationEmail) -> RenderedEmail {
         RenderedEmail {
             subject: self.0.to_owned(),
@@ -65,7 +79,7 @@ fn headers(eml: &str) -> Vec<&str> {
 async fn a_mail_is_written_with_both_sides_and_says_that_no_human_sent_it() {
     let directory = tempfile::tempdir().unwrap();
     let mailbox = directory.path().join("made/if missing");
-    let mailer = LettreMailer::file(&mailbox, FROM, Subject("Welcome")).unwrap();
+    let mailer = LettreMailer::file(&mailbox, FROM, Titled("Welcome")).unwrap();
     mailer.send(&mail("jane@example.co")).await.unwrap();
     mailer.send(&mail("jane@example.co")).await.unwrap();
 
@@ -94,7 +108,7 @@ async fn a_mail_is_written_with_both_sides_and_says_that_no_human_sent_it() {
 #[tokio::test]
 async fn a_subject_begins_no_other_header() {
     let directory = tempfile::tempdir().unwrap();
-    let subject = Subject("Welcome\r\nBcc: all@example.co\r\n\r\nbody");
+    let subject = Titled("Welcome\r\nBcc: all@example.co\r\n\r\nbody");
     let mailer = LettreMailer::file(directory.path(), FROM, subject).unwrap();
     mailer.send(&mail("jane@example.co")).await.unwrap();
     let eml = written(directory.path()).remove(0);
@@ -112,7 +126,7 @@ async fn a_subject_begins_no_other_header() {
 #[tokio::test]
 async fn what_is_no_address_is_refused_for_good() {
     let directory = tempfile::tempdir().unwrap();
-    let mailer = LettreMailer::file(directory.path(), FROM, Subject("Welcome")).unwrap();
+    let mailer = LettreMailer::file(directory.path(), FROM, Titled("Welcome")).unwrap();
     for wrong in [
         "jane",
         "Jane <jane@example.co>",
@@ -133,7 +147,7 @@ async fn what_is_no_address_is_refused_for_good() {
 async fn a_file_that_can_not_be_written_may_be_tried_again() {
     let directory = tempfile::tempdir().unwrap();
     let mailbox = directory.path().join("mailbox");
-    let mailer = LettreMailer::file(&mailbox, FROM, Subject("Welcome")).unwrap();
+    let mailer = LettreMailer::file(&mailbox, FROM, Titled("Welcome")).unwrap();
     fs::remove_dir(&mailbox).unwrap();
     let error = mailer.send(&mail("jane@example.co")).await.unwrap_err();
     assert!(matches!(error, LettreError::File(_)), "{error:?}");
@@ -143,20 +157,20 @@ async fn a_file_that_can_not_be_written_may_be_tried_again() {
 #[tokio::test]
 async fn settings_that_can_not_work_are_told_and_passwords_are_not() {
     let directory = tempfile::tempdir().unwrap();
-    let from = LettreMailer::file(directory.path(), "nobody", Subject(""));
+    let from = LettreMailer::file(directory.path(), "nobody", Titled(""));
     assert!(matches!(from.err(), Some(LettreConfigError::From { .. })));
 
     let file = directory.path().join("a file");
     fs::write(&file, "").unwrap();
-    let in_a_file = LettreMailer::file(file.join("mailbox"), FROM, Subject(""));
+    let in_a_file = LettreMailer::file(file.join("mailbox"), FROM, Titled(""));
     assert!(matches!(
         in_a_file.err(),
         Some(LettreConfigError::Directory { .. })
     ));
 
-    let url = LettreMailer::smtp("http://user:hunter2@example.com", FROM, Subject(""));
+    let url = LettreMailer::smtp("http://user:hunter2@example.com", FROM, Titled(""));
     let error = url.err().unwrap();
-    assert!(matches!(error, LettreConfigError::Url(_)));
+    assert!(matches!(error, LettreConfigError::Url { .. }));
     assert!(!format!("{error} {error:?}").contains("hunter2"));
 }
 
@@ -184,16 +198,17 @@ const OBLIGING: Server = Server {
 };
 
 impl Server {
-    /// Talks with one client until it leaves; the mail's content, if there was one.
+    /// Talks with one client until it leaves; what it said, the mails' content included.
     async fn talk(self, stream: TcpStream) -> String {
         let mut stream = BufReader::new(stream);
         stream.write_all(b"220 ready\r\n").await.unwrap();
-        let (mut line, mut content) = (String::new(), String::new());
+        let (mut line, mut said) = (String::new(), String::new());
         while stream
             .read_line(&mut line)
             .await
             .is_ok_and(|bytes| bytes > 0)
         {
+            said += &line;
             let answer = match line.get(..4).unwrap_or_default() {
                 "EHLO" => "250-here\r\n250 AUTH PLAIN",
                 "AUTH" => self.auth,
@@ -201,8 +216,8 @@ impl Server {
                 "QUIT" => "221 bye",
                 "DATA" => {
                     stream.write_all(b"354 go on\r\n").await.unwrap();
-                    while !content.ends_with("\r\n.\r\n") {
-                        stream.read_line(&mut content).await.unwrap();
+                    while !said.ends_with("\r\n.\r\n") {
+                        stream.read_line(&mut said).await.unwrap();
                     }
                     if let Some(pause) = &self.pause {
                         pause.arrived.notify_one();
@@ -218,7 +233,7 @@ impl Server {
             }
             line.clear();
         }
-        content
+        said
     }
 
     /// Listens for one client; the URL, and what it sent.
@@ -233,7 +248,7 @@ impl Server {
     async fn error(self, login: &str) -> LettreError {
         let (url, _talk) = self.listen().await;
         let url = url.replace("smtp://", &format!("smtp://{login}"));
-        let mailer = LettreMailer::smtp(&url, FROM, Subject("Welcome")).unwrap();
+        let mailer = LettreMailer::smtp(&url, FROM, Titled("Welcome")).unwrap();
         mailer.send(&mail("jane@example.co")).await.unwrap_err()
     }
 }
@@ -245,7 +260,7 @@ fn url(listener: &TcpListener) -> String {
 #[tokio::test]
 async fn a_server_gets_the_mail() {
     let (url, talk) = OBLIGING.listen().await;
-    let mailer = LettreMailer::smtp(&url, FROM, Subject("Welcome")).unwrap();
+    let mailer = LettreMailer::smtp(&url, FROM, Titled("Welcome")).unwrap();
     mailer.send(&mail("jane@example.co")).await.unwrap();
     let content = talk.await.unwrap();
     assert!(content.contains("Subject: Welcome\r\n"), "{content}");
@@ -295,7 +310,7 @@ async fn a_refused_login_is_not_the_mails_fault() {
 #[tokio::test]
 async fn a_server_that_is_not_there_or_hangs_up_may_be_tried_again() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let mailer = LettreMailer::smtp(&url(&listener), FROM, Subject("Welcome")).unwrap();
+    let mailer = LettreMailer::smtp(&url(&listener), FROM, Titled("Welcome")).unwrap();
     let hang_up = async { drop(listener.accept().await.unwrap()) };
     let to = mail("jane@example.co");
     let (sent, ()) = tokio::join!(mailer.send(&to), hang_up);
@@ -308,7 +323,7 @@ async fn a_server_that_is_not_there_or_hangs_up_may_be_tried_again() {
 #[tokio::test(start_paused = true)]
 async fn a_silent_server_is_given_up() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let mailer = LettreMailer::smtp(&url(&listener), FROM, Subject("Welcome")).unwrap();
+    let mailer = LettreMailer::smtp(&url(&listener), FROM, Titled("Welcome")).unwrap();
     let started = Instant::now();
     let error = mailer.send(&mail("jane@example.co")).await.unwrap_err();
     assert!(error.is_transient(), "{error:?}");
@@ -316,36 +331,264 @@ async fn a_silent_server_is_given_up() {
     assert!(started.elapsed() >= SMTP_TIMEOUT);
 }
 
-/// A pool would take the first connection back, and its late `250` for an answer to the next mail.
-#[tokio::test]
-async fn a_dropped_send_leaves_no_answer_to_the_next() {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let mailer = LettreMailer::smtp(&url(&listener), FROM, Subject("Welcome")).unwrap();
+/// Servers of which each talks with one connection, in the order in which connections are made.
+struct Servers {
+    url: String,
+    connections: Arc<AtomicUsize>,
+    talks: JoinHandle<Vec<JoinHandle<String>>>,
+}
+
+impl Servers {
+    async fn start<const N: usize>(servers: [Server; N]) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let (url, connections) = (url(&listener), Arc::new(AtomicUsize::new(0)));
+        let counted = connections.clone();
+        let talks = tokio::spawn(async move {
+            let mut talks = vec![];
+            for server in servers {
+                let (stream, _) = listener.accept().await.unwrap();
+                counted.fetch_add(1, Ordering::SeqCst);
+                talks.push(tokio::spawn(server.talk(stream)));
+            }
+            talks
+        });
+        Self {
+            url,
+            connections,
+            talks,
+        }
+    }
+
+    fn mailer(&self) -> LettreMailer<Titled> {
+        LettreMailer::smtp(&self.url, FROM, Titled("Welcome")).unwrap()
+    }
+
+    fn connections(&self) -> usize {
+        self.connections.load(Ordering::SeqCst)
+    }
+
+    /// What each connection's client said, once all have left.
+    async fn said(self) -> Vec<String> {
+        let mut said = vec![];
+        for talk in self.talks.await.unwrap() {
+            said.push(talk.await.unwrap());
+        }
+        said
+    }
+}
+
+const REFUSING: Server = Server {
+    rcpt: "550 no such user",
+    ..OBLIGING
+};
+
+fn pausing() -> (Server, Arc<Pause>) {
     let pause = Arc::new(Pause::default());
-    let slow = Server {
+    let server = Server {
         pause: Some(pause.clone()),
         ..OBLIGING
     };
-    let refusing = Server {
-        rcpt: "550 no such user",
-        ..OBLIGING
-    };
-    let servers = tokio::spawn(async move {
-        for server in [slow, refusing] {
-            let (stream, _) = listener.accept().await.unwrap();
-            tokio::spawn(server.talk(stream));
-        }
-    });
+    (server, pause)
+}
+
+#[tokio::test]
+async fn one_connection_carries_one_mail_after_the_other() {
+    let servers = Servers::start([OBLIGING]).await;
+    let mailer = servers.mailer();
+    for _ in 0..20 {
+        mailer.send(&mail("jane@example.co")).await.unwrap();
+    }
+    assert_eq!(servers.connections(), 1);
+    drop(mailer);
+    let said = servers.said().await;
+    assert_eq!(said[0].matches("Subject: Welcome\r\n").count(), 20);
+    assert_eq!(said[0].matches("EHLO").count(), 1);
+}
+
+#[tokio::test]
+async fn mails_at_once_have_connections_of_their_own_which_are_used_again() {
+    let ((first, at_first), (second, at_second)) = (pausing(), pausing());
+    let servers = Servers::start([first, second]).await;
+    let mailer = servers.mailer();
     let to = mail("jane@example.co");
+    for _ in 0..2 {
+        let release = async {
+            tokio::join!(at_first.arrived.notified(), at_second.arrived.notified());
+            at_first.go_on.notify_one();
+            at_second.go_on.notify_one();
+        };
+        let (one, other, ()) = tokio::join!(mailer.send(&to), mailer.send(&to), release);
+        one.unwrap();
+        other.unwrap();
+    }
+    assert_eq!(servers.connections(), 2);
+}
+
+#[tokio::test]
+async fn a_connection_is_replaced_that_the_server_has_closed_meanwhile() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let mailer = LettreMailer::smtp(&url(&listener), FROM, Titled("Welcome")).unwrap();
+    for _ in 0..3 {
+        let to = mail("jane@example.co");
+        let server = async {
+            let (stream, _) = listener.accept().await.unwrap();
+            tokio::spawn(OBLIGING.talk(stream))
+        };
+        let (sent, talk) = tokio::join!(mailer.send(&to), server);
+        sent.unwrap();
+        // The server closes the connection.
+        talk.abort();
+        assert!(talk.await.is_err());
+    }
+}
+
+#[tokio::test]
+async fn a_mail_that_was_refused_ends_its_connection() {
+    let servers = Servers::start([REFUSING, OBLIGING]).await;
+    let mailer = servers.mailer();
+    mailer.send(&mail("jane@example.co")).await.unwrap_err();
+    mailer.send(&mail("jane@example.co")).await.unwrap();
+    assert_eq!(servers.connections(), 2);
+}
+
+/// A pool that took the first connection back would take its late `250` for an answer to the next
+/// mail.
+#[tokio::test]
+async fn a_dropped_send_leaves_no_answer_to_the_next_and_sends_nothing_more() {
+    let (slow, pause) = pausing();
+    let servers = Servers::start([slow, REFUSING]).await;
+    let mailer = servers.mailer();
+    let to = mail("jane@example.co");
+    // The connection has been kept once when it is lost.
+    let (kept, ()) = tokio::join!(mailer.send(&to), async {
+        pause.arrived.notified().await;
+        pause.go_on.notify_one();
+    });
+    kept.unwrap();
     tokio::select! {
         sent = mailer.send(&to) => panic!("the server had not answered: {sent:?}"),
         () = pause.arrived.notified() => pause.go_on.notify_one(),
     }
-    // Time for a pool, if there were one, to take the connection back.
+    // Time for a pool, if it did, to take the connection back.
     for _ in 0..100 {
         tokio::task::yield_now().await;
     }
     let error = mailer.send(&to).await.unwrap_err();
     assert!(!error.is_transient(), "{error:?}");
-    servers.await.unwrap();
+    assert_eq!(servers.connections(), 2);
+    let said = servers.said().await;
+    assert!(said[0].ends_with("\r\n.\r\n"), "{}", said[0]);
+}
+
+#[tokio::test]
+async fn a_send_out_of_time_leaves_no_answer_to_the_next() {
+    let (slow, pause) = pausing();
+    let servers = Servers::start([slow, REFUSING]).await;
+    let mailer = servers.mailer();
+    let to = mail("jane@example.co");
+    let (late, ()) = tokio::join!(mailer.send(&to), async {
+        pause.arrived.notified().await;
+        // With nothing else to wait for, time leaps to the end of the send.
+        tokio::time::pause();
+    });
+    assert!(matches!(late, Err(LettreError::TimedOut)), "{late:?}");
+    tokio::time::resume();
+    pause.go_on.notify_one();
+    let error = mailer.send(&to).await.unwrap_err();
+    assert!(!error.is_transient(), "{error:?}");
+    assert_eq!(servers.connections(), 2);
+}
+
+struct Memory;
+
+impl MailerHarness for Memory {
+    type Mailer = MemoryMailer;
+
+    async fn fresh(&self) -> Subject<MemoryMailer> {
+        Subject::new(MemoryMailer::new())
+    }
+
+    async fn delivered(&self, mailer: &MemoryMailer) -> Vec<DeliveredMail> {
+        let sent = mailer.sent().into_iter();
+        sent.map(|mail| DeliveredMail {
+            text: mail.code.expose().to_owned(),
+            recipients: vec![mail.to],
+            message_id: mail.message_id,
+        })
+        .collect()
+    }
+
+    async fn faulty(&self, fault: Fault) -> Option<Subject<MemoryMailer>> {
+        let mailer = MemoryMailer::new();
+        mailer.behave(match fault {
+            Fault::Unreachable | Fault::Busy => Behaviour::FailTransiently,
+            Fault::Refused => Behaviour::FailPermanently,
+            Fault::Silent => Behaviour::Stall,
+        });
+        Some(Subject::new(mailer))
+    }
+}
+
+/// Files where all is well, SMTP where something is wrong.
+#[derive(Default)]
+struct Lettre(Mutex<Option<TempDir>>);
+
+impl MailerHarness for Lettre {
+    type Mailer = LettreMailer<DefaultTemplate>;
+
+    async fn fresh(&self) -> Subject<Self::Mailer> {
+        let directory = tempfile::tempdir().unwrap();
+        let mailer = LettreMailer::file(directory.path(), FROM, DefaultTemplate::new()).unwrap();
+        *self.0.lock().unwrap() = Some(directory);
+        Subject::new(mailer)
+    }
+
+    async fn delivered(&self, _: &Self::Mailer) -> Vec<DeliveredMail> {
+        let directory = self.0.lock().unwrap();
+        let files = directory
+            .as_ref()
+            .map(|directory| written(directory.path()));
+        let files = files.unwrap_or_default().into_iter();
+        files.map(|eml| delivered(&eml)).collect()
+    }
+
+    async fn faulty(&self, fault: Fault) -> Option<Subject<Self::Mailer>> {
+        let answer = |content| Server {
+            content,
+            ..OBLIGING
+        };
+        let url = match fault {
+            Fault::Unreachable => url(&TcpListener::bind("127.0.0.1:0").await.unwrap()),
+            Fault::Busy => answer("450 mailbox busy").listen().await.0,
+            Fault::Refused => answer("550 no such user").listen().await.0,
+            Fault::Silent => {
+                let pause = Some(Arc::default());
+                Server { pause, ..OBLIGING }.listen().await.0
+            }
+        };
+        let mailer = LettreMailer::smtp(&url, FROM, DefaultTemplate::new()).unwrap();
+        Some(Subject::new(mailer))
+    }
+}
+
+fn delivered(eml: &str) -> DeliveredMail {
+    let of = |names: &[&str]| {
+        let lines = headers(eml)
+            .into_iter()
+            .filter_map(|line| line.split_once(": "));
+        let named = lines.filter(|(name, _)| names.contains(&&*name.to_lowercase()));
+        named.map(|(_, value)| value.to_owned()).collect::<Vec<_>>()
+    };
+    DeliveredMail {
+        recipients: of(&["to", "cc", "bcc"]),
+        message_id: of(&["message-id"]).concat(),
+        text: eml.to_owned(),
+    }
+}
+
+mod in_memory {
+    tower_registration::conformance_tests!(mailer, super::Memory);
+}
+mod through_lettre {
+    tower_registration::conformance_tests!(mailer, super::Lettre::default());
 }

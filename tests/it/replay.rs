@@ -1,22 +1,17 @@
-//! The contract of a replay guard, over every guard, and what each guard adds to it.
+//! The contract suite of a replay guard over memory and SQLite, and what these add to it.
 
-use std::{
-    collections::HashMap,
-    fmt::Debug,
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{collections::HashMap, fmt::Debug, sync::Arc, time::Duration};
 
 use chrono::{DateTime, TimeDelta, Utc};
 use proptest::prelude::*;
-use tokio::sync::Barrier;
 use tower_registration::{
     app::AppId,
     backend::{
         memory::{MemoryGuardConfigError, MemoryGuardError, MemoryReplayGuard},
-        sqlite::{SqliteBackend, SqliteError},
+        sqlite::{SqliteBackend, SqliteError, SqliteReplayGuard},
     },
     clock::ManualClock,
+    conformance::{Subject, replay_guard::ReplayGuardHarness},
     nonce::{
         Claim,
         ClaimOutcome::{self, Claimed, Replayed, Unknowable},
@@ -62,92 +57,6 @@ async fn pass_time(guard: &impl Guard, now: i64) {
     }
 }
 
-/// When each of 64 tasks asked, was answered, and what.
-async fn race(guard: &Arc<impl Guard>, number: usize) -> Vec<(Instant, Instant, ClaimOutcome)> {
-    const TASKS: usize = 64;
-    let barrier = Arc::new(Barrier::new(TASKS));
-    let tasks: Vec<_> = (0..TASKS)
-        .map(|_| {
-            let (guard, barrier) = (guard.clone(), barrier.clone());
-            tokio::spawn(async move {
-                barrier.wait().await;
-                let asked = Instant::now();
-                let outcome = claimed(&guard, number, 300, 0).await;
-                (asked, Instant::now(), outcome)
-            })
-        })
-        .collect();
-    let mut answers = Vec::new();
-    for task in tasks {
-        answers.push(task.await.unwrap());
-    }
-    answers
-}
-
-async fn of_many_claims_at_once_one_wins(guard: Arc<impl Guard>) {
-    // Until a claim was seen that was under way while the winner's was.
-    for round in 0..10_000 {
-        let answers = race(&guard, round).await;
-        let (winners, losers): (Vec<_>, Vec<_>) = answers
-            .into_iter()
-            .partition(|(.., outcome)| *outcome == Claimed);
-        assert_eq!(winners.len(), 1, "in round {round}");
-        assert!(losers.iter().all(|(.., outcome)| *outcome == Replayed));
-        let (won_from, won_until, _) = winners[0];
-        let mut others = losers.iter();
-        if others.any(|(from, until, _)| *from < won_until && won_from < *until) {
-            return;
-        }
-    }
-    panic!("the claims never met: this test proved nothing");
-}
-
-async fn equal_nonces_of_two_apps_do_not_collide(guard: Arc<impl Guard>) {
-    let (one, two) = (app("one"), app("two"));
-    for app in [&one, &two] {
-        let claim = claim(app, nonce(1), at(300), at(0));
-        assert_eq!(guard.claim(claim).await.unwrap(), Claimed);
-        assert_eq!(guard.claim(claim).await.unwrap(), Replayed);
-    }
-}
-
-async fn an_ids_end_is_not_taken_for_a_nonces_beginning(guard: Arc<impl Guard>) {
-    let (short, long) = (app("app"), app(&format!("app{}", "x".repeat(16))));
-    let digest = claim(&short, NonceId::Digest([b'x'; 32]), at(300), at(0));
-    assert_eq!(guard.claim(digest).await.unwrap(), Claimed);
-    let uuid = NonceId::Uuid(uuid::Uuid::from_bytes([b'x'; 16]));
-    let uuid = claim(&long, uuid, at(300), at(0));
-    assert_eq!(guard.claim(uuid).await.unwrap(), Claimed);
-}
-
-async fn another_datetime_makes_no_other_nonce(guard: Arc<impl Guard>) {
-    assert_eq!(claimed(&*guard, 1, 100, 0).await, Claimed);
-    for fresh_until in [99, 101, 150, 360] {
-        assert_eq!(claimed(&*guard, 1, fresh_until, 50).await, Replayed);
-    }
-    assert_eq!(claimed(&*guard, 1, 400, 100).await, Replayed);
-}
-
-async fn a_nonce_from_the_future_is_kept_until_it_is_stale(guard: Arc<impl Guard>) {
-    assert_eq!(claimed(&*guard, 1, 360, 0).await, Claimed);
-    for now in [1, 60, 299, 300, 301, 359] {
-        pass_time(&*guard, now).await;
-        assert_eq!(claimed(&*guard, 1, 360, now).await, Replayed, "at {now}");
-    }
-}
-
-async fn an_entry_lives_through_its_last_instant(guard: Arc<impl Guard>) {
-    let app = app("app");
-    let last = at(300);
-    let early = claim(&app, nonce(1), last, at(0));
-    assert_eq!(guard.claim(early).await.unwrap(), Claimed);
-    pass_time(&*guard, 300).await;
-    for now in [last, last + TimeDelta::microseconds(1)] {
-        let late = claim(&app, nonce(1), last, now);
-        assert_eq!(guard.claim(late).await.unwrap(), Replayed);
-    }
-}
-
 async fn a_passed_nonce_may_be_used_anew_in_the_end(guard: Arc<impl Guard>) {
     assert_eq!(claimed(&*guard, 1, 300, 0).await, Claimed);
     pass_time(&*guard, 400).await;
@@ -156,91 +65,72 @@ async fn a_passed_nonce_may_be_used_anew_in_the_end(guard: Arc<impl Guard>) {
     assert_eq!(claimed(&*guard, 1, 700, 400).await, Replayed);
 }
 
-async fn a_clock_stepping_back_reopens_nothing(guard: Arc<impl Guard>) {
+async fn what_is_forgotten_is_unknowable(guard: Arc<impl Guard>) {
     assert_eq!(claimed(&*guard, 1, 300, 0).await, Claimed);
     pass_time(&*guard, 1_000).await;
-    // The entry is forgotten by now, and would have refused all of these.
     for (fresh_until, now) in [(300, 0), (300, 299), (300, 300), (310, 10), (600, 300)] {
         let outcome = claimed(&*guard, 1, fresh_until, now).await;
         assert_eq!(outcome, Unknowable, "until {fresh_until} at {now}");
     }
 }
 
-async fn a_small_step_back_refuses_nobody(guard: Arc<impl Guard>) {
-    for now in 0..1_000 {
-        let number = usize::try_from(now).unwrap() * 2;
-        assert_eq!(claimed(&*guard, number, now + 20, now).await, Claimed);
-        let behind = now - 2;
-        let outcome = claimed(&*guard, number + 1, behind + 20, behind).await;
-        assert_eq!(outcome, Claimed, "2 s behind {now}");
-    }
-}
+mod in_memory {
+    use super::{Subject, bounded, memory};
 
-async fn a_clock_that_leaps_ahead_and_back_costs_a_window(guard: Arc<impl Guard>) {
-    const YEARS: i64 = 73 * 365 * 86_400;
-    for now in 0..10 {
-        pass_time(&*guard, now).await;
-    }
-    pass_time(&*guard, YEARS).await;
-    assert_eq!(claimed(&*guard, 1, 309, 9).await, Unknowable);
-    assert_eq!(claimed(&*guard, 1, 650, 350).await, Claimed);
-    assert_eq!(claimed(&*guard, 1, 650, 350).await, Replayed);
-}
+    struct Memory;
 
-async fn far_off_times_neither_panic_nor_reopen(guard: Arc<impl Guard>) {
-    let app = app("app");
-    let (first, last) = (DateTime::<Utc>::MIN_UTC, DateTime::<Utc>::MAX_UTC);
-    let times = [first, DateTime::UNIX_EPOCH, at(0), at(300), last];
-    for (number, fresh_until) in times.into_iter().enumerate() {
-        let mut wins = 0;
-        for now in times.into_iter().chain(times.into_iter().rev()) {
-            let claim = claim(&app, nonce(number), fresh_until, now);
-            let live = now <= fresh_until;
-            let outcome = guard.claim(claim).await.unwrap();
-            wins += usize::from(live && outcome == Claimed);
+    impl super::ReplayGuardHarness for Memory {
+        type Guard = super::MemoryReplayGuard;
+
+        async fn fresh(&self) -> Subject<Self::Guard> {
+            Subject::new(memory())
         }
-        assert!(wins <= 1, "{fresh_until} was accepted {wins} times");
+
+        async fn bounded(&self) -> Option<Subject<Self::Guard>> {
+            Some(Subject::new(bounded(1_000, 1_000)))
+        }
     }
+
+    tower_registration::conformance_tests!(replay_guard, Memory);
 }
 
-macro_rules! contract {
-    ($($name:ident)*) => {
-        mod memory {
-            $(#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-            async fn $name() {
-                super::$name(super::memory()).await;
-            })*
+mod in_sqlite {
+    use super::{SqliteBackend, SqliteReplayGuard, Subject};
+
+    struct Sqlite;
+
+    impl super::ReplayGuardHarness for Sqlite {
+        type Guard = SqliteReplayGuard;
+
+        async fn fresh(&self) -> Subject<Self::Guard> {
+            let (one, other, directory) = crate::sqlite::two_processes().await;
+            Subject::new(one.replay_guard())
+                .with_second_handle(other.replay_guard())
+                .keeping(directory)
         }
-        mod sqlite {
-            $(#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-            async fn $name() {
-                let directory = tempfile::tempdir().unwrap();
-                let url = format!("sqlite://{}/db", directory.path().display());
-                let backend = super::SqliteBackend::connect(&url).await.unwrap();
-                super::$name(backend.replay_guard().into()).await;
-                backend.close().await;
-            })*
+
+        async fn bounded(&self) -> Option<Subject<Self::Guard>> {
+            let backend = SqliteBackend::connect("sqlite::memory:").await.unwrap();
+            Some(Subject::new(backend.replay_guard().with_capacity(1_000)))
         }
-    };
+    }
+
+    tower_registration::conformance_tests!(replay_guard, Sqlite);
 }
 
-contract! {
-    of_many_claims_at_once_one_wins
-    equal_nonces_of_two_apps_do_not_collide
-    an_ids_end_is_not_taken_for_a_nonces_beginning
-    another_datetime_makes_no_other_nonce
-    a_nonce_from_the_future_is_kept_until_it_is_stale
-    an_entry_lives_through_its_last_instant
-    a_passed_nonce_may_be_used_anew_in_the_end
-    a_clock_stepping_back_reopens_nothing
-    a_small_step_back_refuses_nobody
-    a_clock_that_leaps_ahead_and_back_costs_a_window
-    far_off_times_neither_panic_nor_reopen
+#[tokio::test]
+async fn both_guards_forget_and_know_that_they_have() {
+    let backend = SqliteBackend::connect("sqlite::memory:").await.unwrap();
+    a_passed_nonce_may_be_used_anew_in_the_end(Arc::new(memory())).await;
+    a_passed_nonce_may_be_used_anew_in_the_end(Arc::new(backend.replay_guard())).await;
+    let backend = SqliteBackend::connect("sqlite::memory:").await.unwrap();
+    what_is_forgotten_is_unknowable(Arc::new(memory())).await;
+    what_is_forgotten_is_unknowable(Arc::new(backend.replay_guard())).await;
 }
 
-fn memory() -> Arc<MemoryReplayGuard> {
+fn memory() -> MemoryReplayGuard {
     let builder = MemoryReplayGuard::builder().insecure_accept_before_start();
-    Arc::new(builder.build().unwrap())
+    builder.build().unwrap()
 }
 
 /// What a guard must and must not say, by a table that remembers everything.
@@ -310,7 +200,7 @@ fn runtime() -> tokio::runtime::Runtime {
 proptest! {
     #[test]
     fn memory_agrees_with_a_table_that_forgets_nothing(steps in steps(400)) {
-        runtime().block_on(agrees_with_the_model(&*memory(), &steps));
+        runtime().block_on(agrees_with_the_model(&memory(), &steps));
     }
 }
 
@@ -326,6 +216,20 @@ proptest! {
     }
 }
 
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(12))]
+
+    #[test]
+    fn postgres_agrees_with_a_table_that_forgets_nothing(steps in steps(400)) {
+        runtime().block_on(crate::services::in_schema(|place| async move {
+            let settings = place.settings();
+            let backend = settings.connect(&place.not_durable()).await.unwrap();
+            agrees_with_the_model(&backend.replay_guard(), &steps).await;
+            backend.close().await;
+        }));
+    }
+}
+
 /// The outcome in memory of application `name`'s claim at second 0.
 fn now_by(
     guard: &MemoryReplayGuard,
@@ -338,7 +242,7 @@ fn now_by(
         .into_inner()
 }
 
-fn small(capacity: usize, share: usize) -> MemoryReplayGuard {
+fn bounded(capacity: usize, share: usize) -> MemoryReplayGuard {
     MemoryReplayGuard::builder()
         .insecure_accept_before_start()
         .capacity(capacity)
@@ -349,7 +253,7 @@ fn small(capacity: usize, share: usize) -> MemoryReplayGuard {
 
 #[tokio::test]
 async fn a_full_guard_refuses_new_nonces_until_old_ones_pass() {
-    let guard = small(10, 10);
+    let guard = bounded(10, 10);
     for number in 0..10 {
         assert_eq!(now_by(&guard, "app", number), Ok(Claimed));
     }
@@ -368,7 +272,7 @@ async fn a_full_guard_refuses_new_nonces_until_old_ones_pass() {
 
 #[tokio::test]
 async fn one_apps_flood_leaves_room_for_another() {
-    let guard = small(10, 6);
+    let guard = bounded(10, 6);
     for number in 0..6 {
         assert_eq!(now_by(&guard, "app", number), Ok(Claimed));
     }
@@ -418,7 +322,7 @@ fn a_guard_that_could_hold_nothing_is_not_built() {
 #[test]
 fn a_small_guard_is_exact_and_a_sharded_one_is_full_at_90_percent_or_more() {
     for (capacity, least) in [(262_143, 262_143), (262_144, 235_930)] {
-        let guard = small(capacity, capacity);
+        let guard = bounded(capacity, capacity);
         let refused = (0..=capacity).find(|number| now_by(&guard, "app", *number).is_err());
         let held = refused.expect("the guard is never full");
         assert!(held >= least, "full at {held} of {capacity}");

@@ -283,64 +283,6 @@ async fn every_state_gets_the_same_answer_on_sqlite() {
     assert_eq!(sent, ["jane@example.co"]);
 }
 
-async fn a_thousand_at_once<S: Enter>(store: S) -> (Registrations<S>, MemoryMailer) {
-    let clock = ManualClock::at(start());
-    store
-        .enter("jane@example.co", pending("jane@example.co"))
-        .await;
-    let registrations = registrations(store, &clock);
-    let mailer = MemoryMailer::new();
-    let courier = Courier::new(Deliverer::new(registrations.clone(), mailer.clone()));
-    let endpoint = endpoint(&clock, &registrations, courier.clone());
-    let barrier = Arc::new(tokio::sync::Barrier::new(1_000));
-    let tasks: Vec<_> = (0..1_000)
-        .map(|_| {
-            let (endpoint, barrier) = (endpoint.clone(), Arc::clone(&barrier));
-            tokio::spawn(async move {
-                let request = Call::client_app(start()).build();
-                barrier.wait().await;
-                seen(&send(&endpoint, request).await)
-            })
-        })
-        .collect();
-    let mut answers = BTreeSet::new();
-    for task in tasks {
-        answers.insert(task.await.unwrap());
-    }
-    assert_eq!(answers.len(), 1, "{answers:?}");
-    assert_eq!(answers.first().unwrap().0, 200);
-    courier.shutdown(Duration::from_secs(30)).await;
-    (registrations, mailer)
-}
-
-/// One live code, one mail: and the mail's code is the live one.
-async fn assert_one_code_and_mail<S: Enter>(registrations: Registrations<S>, mailer: MemoryMailer) {
-    let sent = mailer.sent();
-    assert_eq!((sent.len(), mailer.calls()), (1, 1));
-    let jane = user("jane@example.co");
-    let registration = registrations.store().load(&jane).await.unwrap().unwrap();
-    assert_eq!(registration.generation, 1);
-    assert_eq!(registration.owed, None);
-    let redeemed = registrations.redeem(&jane, sent[0].code.expose()).await;
-    assert_eq!(redeemed.unwrap(), RedeemOutcome::Redeemed);
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_thousand_calls_at_once_give_one_code_one_mail_and_equal_answers_in_memory() {
-    let (registrations, mailer) = a_thousand_at_once(MemoryRegistrations::new()).await;
-    assert_one_code_and_mail(registrations, mailer).await;
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_thousand_calls_at_once_give_one_code_one_mail_and_equal_answers_on_sqlite() {
-    let folder = tempfile::tempdir().unwrap();
-    let url = format!("sqlite://{}/registration.db", folder.path().display());
-    let backend = SqliteBackend::connect(&url).await.unwrap();
-    let (registrations, mailer) = a_thousand_at_once(backend.registrations()).await;
-    assert_one_code_and_mail(registrations, mailer).await;
-    backend.close().await;
-}
-
 #[tokio::test(start_paused = true)]
 async fn what_is_wrong_with_the_request_itself_is_told() {
     let fixture = fixture().await;

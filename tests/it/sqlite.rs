@@ -1,18 +1,19 @@
 //! What SQLite adds to the contracts: restarts, several processes, settings, faults.
 
-use std::{collections::HashSet, fs, path::Path, sync::Arc};
+use std::{fs, path::Path, sync::Arc};
 
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, Utc};
 use serde_json::json;
 use sqlx::{Connection, Row, SqliteConnection, SqlitePool};
+use tempfile::TempDir;
 use tokio::sync::Barrier;
 use tower_registration::{
     app::AppId,
-    backend::sqlite::{BUSY_TIMEOUT, Durability, SqliteBackend, SqliteError, SqliteRegistrations},
+    backend::sqlite::{BUSY_TIMEOUT, Durability, SqliteBackend, SqliteError},
     nonce::{Claim, ClaimOutcome, NonceId, ReplayGuard},
     registration::{
-        Lease, OrgId, Outbox, OwedMail, Registration, RegistrationStatus, RegistrationStore,
-        UserId, UserKind, Username,
+        OrgId, Outbox, OwedMail, Registration, RegistrationStatus, RegistrationStore, UserId,
+        UserKind, Username,
     },
 };
 
@@ -45,6 +46,15 @@ fn owing(next_at: DateTime<Utc>) -> Registration {
         next_at,
     });
     registration
+}
+
+/// Two connections to one new file, as two processes have them, and its directory.
+pub(crate) async fn two_processes() -> (SqliteBackend, SqliteBackend, TempDir) {
+    let directory = tempfile::tempdir().unwrap();
+    let url = url(directory.path());
+    let one = SqliteBackend::connect(&url).await.unwrap();
+    let other = SqliteBackend::connect(&url).await.unwrap();
+    (one, other, directory)
 }
 
 async fn claim(backend: &SqliteBackend, now: i64) -> ClaimOutcome {
@@ -263,152 +273,6 @@ async fn a_user_is_entered_once_and_nobody_else_is_found() {
     assert!(!store.insert_if_absent(&user("jane"), &other).await.unwrap());
     assert_eq!(store.load(&user("jane")).await.unwrap(), Some(pending()));
     assert_eq!(store.load(&user("john")).await.unwrap(), None);
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn a_hundred_swaps_at_once_have_one_winner_for_each_version() {
-    const TASKS: u64 = 100;
-    let directory = tempfile::tempdir().unwrap();
-    let backend = SqliteBackend::connect(&url(directory.path()))
-        .await
-        .unwrap();
-    let store = backend.registrations();
-    store
-        .insert_if_absent(&user("jane"), &pending())
-        .await
-        .unwrap();
-    let barrier = Arc::new(Barrier::new(usize::try_from(TASKS).unwrap()));
-    let tasks: Vec<_> = (0..TASKS)
-        .map(|_| tokio::spawn(swap_until_won(store.clone(), barrier.clone())))
-        .collect();
-    let (mut won, mut lost) = (HashSet::new(), 0);
-    for task in tasks {
-        let (version, losses) = task.await.unwrap();
-        assert!(won.insert(version), "version {version} was won twice");
-        lost += losses;
-    }
-    assert_eq!(won, (0..TASKS).collect());
-    assert!(lost > 0, "the swaps never met: this test proved nothing");
-    let stored = store.load(&user("jane")).await.unwrap().unwrap();
-    assert_eq!(stored.version, TASKS);
-}
-
-/// The version that was won, and how many swaps were lost before.
-async fn swap_until_won(store: SqliteRegistrations, barrier: Arc<Barrier>) -> (u64, u64) {
-    barrier.wait().await;
-    let mut lost = 0;
-    loop {
-        let mut registration = store.load(&user("jane")).await.unwrap().unwrap();
-        let expected = registration.version;
-        registration.version += 1;
-        if store
-            .replace(&user("jane"), expected, &registration)
-            .await
-            .unwrap()
-        {
-            return (expected, lost);
-        }
-        lost += 1;
-    }
-}
-
-#[tokio::test]
-async fn mails_are_leased_oldest_first_up_to_the_limit_and_not_before_they_are_due() {
-    let backend = SqliteBackend::connect("sqlite::memory:").await.unwrap();
-    let store = backend.registrations();
-    for (name, due) in [("third", 30), ("first", 10), ("late", 41), ("second", 20)] {
-        store
-            .insert_if_absent(&user(name), &owing(at(due)))
-            .await
-            .unwrap();
-    }
-    store
-        .insert_if_absent(&user("idle"), &pending())
-        .await
-        .unwrap();
-
-    let until = at(100);
-    let names = async |now, limit| -> Vec<String> {
-        let due = store.lease_due(now, until, limit).await.unwrap();
-        due.iter()
-            .map(|mail| mail.user.username.as_str().to_owned())
-            .collect()
-    };
-    assert_eq!(names(at(9), 9).await, [""; 0]);
-    assert_eq!(
-        names(at(40), 2).await,
-        ["first@example.co", "second@example.co"]
-    );
-    assert_eq!(names(at(40), 2).await, ["third@example.co"]);
-    assert_eq!(names(at(41) - TimeDelta::microseconds(1), 9).await, [""; 0]);
-    assert_eq!(names(at(41), 9).await, ["late@example.co"]);
-    assert_eq!(
-        names(until, 9).await.len(),
-        4,
-        "when leases end, mails are due again"
-    );
-}
-
-#[tokio::test]
-async fn a_lease_is_swapped_in_with_the_next_version_as_its_token() {
-    let backend = SqliteBackend::connect("sqlite::memory:").await.unwrap();
-    let store = backend.registrations();
-    store
-        .insert_if_absent(&user("jane"), &owing(at(0)))
-        .await
-        .unwrap();
-    let leased = store.lease_due(at(0), at(60), 1).await.unwrap().remove(0);
-    let (token, until) = (1, at(60));
-    assert_eq!(leased.registration.lease, Some(Lease { token, until }));
-    assert_eq!(leased.registration.version, token);
-    let stored = store.load(&user("jane")).await.unwrap();
-    assert_eq!(stored, Some(leased.registration.clone()));
-    assert!(!store.replace(&user("jane"), 0, &pending()).await.unwrap());
-
-    let mut settled = leased.registration;
-    settled.owed = None;
-    settled.lease = None;
-    settled.version = 2;
-    assert!(store.replace(&user("jane"), 1, &settled).await.unwrap());
-    assert!(
-        store
-            .lease_due(at(1_000), at(2_000), 9)
-            .await
-            .unwrap()
-            .is_empty()
-    );
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn dispatchers_at_once_never_lease_one_user_twice() {
-    const USERS: usize = 60;
-    let directory = tempfile::tempdir().unwrap();
-    let backends = open_at_once(directory.path(), 3).await;
-    for number in 0..USERS {
-        let name = user(&format!("user{number}"));
-        let store = backends[0].registrations();
-        store.insert_if_absent(&name, &owing(at(0))).await.unwrap();
-    }
-    let barrier = Arc::new(Barrier::new(12));
-    let tasks: Vec<_> = (0..12)
-        .map(|task| {
-            let (store, barrier) = (backends[task % 3].registrations(), barrier.clone());
-            tokio::spawn(async move {
-                barrier.wait().await;
-                store.lease_due(at(0), at(60), 10).await.unwrap()
-            })
-        })
-        .collect();
-    let (mut leased, mut busy) = (HashSet::new(), 0);
-    for task in tasks {
-        let mails = task.await.unwrap();
-        busy += usize::from(!mails.is_empty());
-        for mail in mails {
-            assert!(leased.insert(mail.user), "a user was leased twice");
-        }
-    }
-    assert_eq!(leased.len(), USERS);
-    assert_eq!(busy, 6, "each got its limit, or nothing");
 }
 
 #[tokio::test]

@@ -250,14 +250,23 @@ impl Answer {
         B: http_body::Body,
         B::Error: std::fmt::Debug,
     {
+        Self::try_of(response).await.expect("a body")
+    }
+
+    /// The error says that the body did not arrive.
+    pub(crate) async fn try_of<B>(response: Response<B>) -> Result<Self, String>
+    where
+        B: http_body::Body,
+        B::Error: std::fmt::Debug,
+    {
         let (parts, body) = response.into_parts();
-        let body = body.collect().await.expect("a body").to_bytes();
-        Self {
+        let body = body.collect().await.map_err(|error| format!("{error:?}"))?;
+        Ok(Self {
             status: parts.status,
             headers: parts.headers,
-            body,
+            body: body.to_bytes(),
             rejection: parts.extensions.get().cloned(),
-        }
+        })
     }
 
     pub(crate) fn json(&self) -> Value {
