@@ -2,7 +2,7 @@
 
 use std::{fmt, future::Future, pin::Pin, sync::Arc, time::Duration};
 
-use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use base64_simd::URL_SAFE_NO_PAD;
 use chrono::{DateTime, Utc};
 use redis::{Pipeline, Value, aio::ConnectionLike};
 use ring::digest::{Context, SHA256, digest};
@@ -224,7 +224,7 @@ fn key(prefix: &str, claim: &Claim<'_>) -> String {
     hash.update(digest(&SHA256, claim.app.as_str().as_bytes()).as_ref());
     hash.update(claim.nonce.as_bytes());
     let mut key = prefix.to_owned();
-    URL_SAFE_NO_PAD.encode_string(hash.finish(), &mut key);
+    URL_SAFE_NO_PAD.encode_append(hash.finish(), &mut key);
     key
 }
 
