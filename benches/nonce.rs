@@ -1,12 +1,14 @@
 //! Reading nonces.
 //!
-//! `ours` is what the layers call. `composed` is what an engineer would write from the same
-//! libraries; it refuses less (no length of the random value, one alphabet, no second spelling).
-//! `base64_floor` is the decoding of the header's base64 alone, into a buffer on the stack.
+//! `ours` is what the layers call. `composed` is what an engineer would write from the
+//! libraries that engineers use most; it refuses less (no length of the random value, one alphabet,
+//! no second spelling). `base64_floor` is the decoding of the header's base64 alone, by the library
+//! that we use, into a buffer on the stack.
 
 use std::hint::black_box;
 
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
+use base64_simd::{Out, URL_SAFE_NO_PAD};
 use chrono::{DateTime, Utc};
 use criterion::{Criterion, criterion_group, criterion_main};
 use serde::Deserialize;
@@ -47,7 +49,9 @@ fn nonce_decode(criterion: &mut Criterion) {
     group.bench_function("base64_floor", |bencher| {
         bencher.iter(|| {
             let mut json = [0_u8; 96];
-            BASE64_URL_SAFE_NO_PAD.decode_slice(black_box(HEADER), &mut json)
+            let decoded =
+                URL_SAFE_NO_PAD.decode(black_box(HEADER.as_bytes()), Out::from_slice(&mut json));
+            decoded.map(|json| json.len())
         });
     });
     group.finish();

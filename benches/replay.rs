@@ -1,7 +1,8 @@
 //! Claiming nonces.
 //!
 //! Every function does one thing: enter a fresh nonce of an application beside those that are live,
-//! and tell that it was not there. Sets are filled to the stated size first, and emptied and filled
+//! and tell that it was not there. Ours has digested the application's id before, as it stands in its
+//! record; peers hash its 31 bytes with each nonce. Sets are filled to the stated size first, and emptied and filled
 //! anew, untimed, when they have grown by a quarter.
 //!
 //! What peers do less of: none bounds what one application may hold; `quick_cache` forgets live
@@ -23,7 +24,6 @@ use std::{
 use chrono::{DateTime, Utc};
 use criterion::{BenchmarkGroup, Criterion, SamplingMode, criterion_group, measurement::WallTime};
 use hdrhistogram::Histogram;
-use tower_registration::app::AppId;
 use uuid::Uuid;
 
 use crate::claims::{Claims, Dash, Moka, NonceAuth, Ours, QuickCache, app, nonces};
@@ -35,7 +35,6 @@ const WINDOW: Duration = Duration::from_mins(6);
 /// A set of `live` nonces, and as many fresh ones as it is asked for before it is filled anew.
 struct Filled<C> {
     set: C,
-    app: AppId,
     now: DateTime<Utc>,
     fresh: Vec<Uuid>,
 }
@@ -49,12 +48,7 @@ impl<C: Claims> Filled<C> {
             assert!(set.claim(&app, nonce, now));
             assert!(live > MILLION || !set.claim(&app, nonce, now));
         }
-        Self {
-            set,
-            app,
-            now,
-            fresh,
-        }
+        Self { set, now, fresh }
     }
 
     /// The time that at most `most` claims take from `threads` threads, and how many there were.
@@ -62,7 +56,7 @@ impl<C: Claims> Filled<C> {
         let claimed = self.fresh.split_off(self.fresh.len().saturating_sub(most));
         let claim_all = |nonces: &[Uuid]| {
             // Each thread has its own id: its count of references is not what is measured.
-            let app = AppId::new(self.app.as_str()).expect("an id");
+            let app = app();
             for nonce in nonces {
                 black_box(self.set.claim(&app, *nonce, self.now));
             }

@@ -28,6 +28,8 @@ use http_body_util::Full;
 use tower::{Layer, Service, service_fn};
 use tower_http::auth::AsyncRequireAuthorizationLayer;
 
+use tower_registration::backend::memory::DEFAULT_CAPACITY;
+
 use crate::{
     layers::{answer, rsa_key, verify},
     requests::{body_of, support::Call},
@@ -108,14 +110,14 @@ fn stack(criterion: &mut Criterion) {
         AsyncRequireAuthorizationLayer::new(pass).layer(service_fn(answer::<Full<Bytes>>))
     });
     bench(&mut group, "client_app", client_calls, || {
-        verify().layer(service_fn(answer))
+        verify(DEFAULT_CAPACITY).layer(service_fn(answer))
     });
     for (name, bytes) in [("server_app", 58), ("server_app_1k", 1_024)] {
         bench(
             &mut group,
             name,
             || server_calls(bytes),
-            || verify().layer(service_fn(answer)),
+            || verify(DEFAULT_CAPACITY).layer(service_fn(answer)),
         );
     }
     group.finish();

@@ -17,7 +17,7 @@
 //!   the same headers as ours; it covers no body. It takes headers as a map of strings, which is
 //!   made within the time as whoever calls it has to.
 //! - `scratchstack` is all of AWS Signature Version 4 with a signing key that is there: canonical
-//!   request, SHA-256 of the body, two HMACs in place of our reading of two headers.
+//!   request of five headers, its SHA-256 and the body's, one HMAC.
 //!
 //! Functions that end in `_1k` have a body of 1 KiB, all others one of 58 bytes.
 
@@ -306,12 +306,11 @@ fn verify_text(criterion: &mut Criterion) {
     assert!(text().verify(|_, text| text.contains("x-dfns-nonce")));
     group.bench_function("http_signature_normalization", |bencher| bencher.iter(text));
 
-    let (request, key) = sigv4::signed(&signed);
-    assert!(sigv4::is_verified(request.clone(), &key));
+    let signed = sigv4::signed(&signed);
+    assert!(sigv4::is_verified(signed.clone()));
     group.bench_function("scratchstack", |bencher| {
-        let copy = || request.clone();
-        let is_verified = |request| sigv4::is_verified(request, &key);
-        bencher.iter_batched(copy, is_verified, BatchSize::SmallInput);
+        let copy = || signed.clone();
+        bencher.iter_batched(copy, sigv4::is_verified, BatchSize::SmallInput);
     });
     group.finish();
 }

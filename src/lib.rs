@@ -89,6 +89,7 @@ pub mod delivery;
 mod encoding;
 pub mod gate;
 pub mod headers;
+mod keyed;
 pub mod mail;
 mod members;
 pub mod nonce;

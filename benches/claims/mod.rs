@@ -1,6 +1,6 @@
 //! Our guard and its peers behind one trait, and nonces to claim.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use chrono::{DateTime, TimeDelta, Utc};
 use dashmap::{DashMap, Entry};
@@ -18,14 +18,14 @@ use tower_registration::{
 use uuid::Uuid;
 
 /// What every peer is keyed by: the application and the nonce, as they are.
-type Key = (AppId, Uuid);
+type Key = (Arc<str>, Uuid);
 
 /// Something that accepts a nonce once.
 pub(crate) trait Claims: Sync {
     /// Room for `live` nonces and a quarter more, each fresh for `window`.
     fn new(live: usize, window: Duration) -> Self;
     /// Whether the nonce is a new one.
-    fn claim(&self, app: &AppId, nonce: Uuid, now: DateTime<Utc>) -> bool;
+    fn claim(&self, app: &App, nonce: Uuid, now: DateTime<Utc>) -> bool;
 }
 
 pub(crate) struct Ours {
@@ -46,8 +46,8 @@ impl Claims for Ours {
         }
     }
 
-    fn claim(&self, app: &AppId, nonce: Uuid, now: DateTime<Utc>) -> bool {
-        let claim = Claim::new(app, NonceId::Uuid(nonce), now, now + self.window, now);
+    fn claim(&self, app: &App, nonce: Uuid, now: DateTime<Utc>) -> bool {
+        let claim = Claim::new(&app.id, NonceId::Uuid(nonce), now, now + self.window, now);
         self.guard.claim(claim).into_inner() == Ok(ClaimOutcome::Claimed)
     }
 }
@@ -59,8 +59,11 @@ impl Claims for Moka {
         Self(moka::sync::Cache::builder().time_to_live(window).build())
     }
 
-    fn claim(&self, app: &AppId, nonce: Uuid, _now: DateTime<Utc>) -> bool {
-        self.0.entry((app.clone(), nonce)).or_insert(()).is_fresh()
+    fn claim(&self, app: &App, nonce: Uuid, _now: DateTime<Utc>) -> bool {
+        self.0
+            .entry((Arc::clone(&app.text), nonce))
+            .or_insert(())
+            .is_fresh()
     }
 }
 
@@ -75,16 +78,18 @@ impl Claims for QuickCache {
         Self { cache, window }
     }
 
-    fn claim(&self, app: &AppId, nonce: Uuid, now: DateTime<Utc>) -> bool {
+    fn claim(&self, app: &App, nonce: Uuid, now: DateTime<Utc>) -> bool {
         let until = now + self.window;
-        let entry = self.cache.entry(&(app.clone(), nonce), None, |_, held| {
-            if *held >= now {
-                EntryAction::Retain(false)
-            } else {
-                *held = until;
-                EntryAction::Retain(true)
-            }
-        });
+        let entry = self
+            .cache
+            .entry(&(Arc::clone(&app.text), nonce), None, |_, held| {
+                if *held >= now {
+                    EntryAction::Retain(false)
+                } else {
+                    *held = until;
+                    EntryAction::Retain(true)
+                }
+            });
         match entry {
             EntryResult::Vacant(place) => place.insert(until).is_ok(),
             EntryResult::Retained(is_new) => is_new,
@@ -104,8 +109,8 @@ impl Claims for Dash {
         Self { map, window }
     }
 
-    fn claim(&self, app: &AppId, nonce: Uuid, now: DateTime<Utc>) -> bool {
-        match self.map.entry((app.clone(), nonce)) {
+    fn claim(&self, app: &App, nonce: Uuid, now: DateTime<Utc>) -> bool {
+        match self.map.entry((Arc::clone(&app.text), nonce)) {
             Entry::Occupied(held) if *held.get() >= now => false,
             entry => {
                 entry.insert(now + self.window);
@@ -127,10 +132,10 @@ impl Claims for NonceAuth {
         Self { storage, window }
     }
 
-    fn claim(&self, app: &AppId, nonce: Uuid, _now: DateTime<Utc>) -> bool {
+    fn claim(&self, app: &App, nonce: Uuid, _now: DateTime<Utc>) -> bool {
         let mut text = [0; 36];
         let text = nonce.hyphenated().encode_lower(&mut text);
-        let set = self.storage.set(text, Some(app.as_str()), self.window);
+        let set = self.storage.set(text, Some(&*app.text), self.window);
         match set.now_or_never() {
             Some(Ok(())) => true,
             Some(Err(NonceError::DuplicateNonce)) => false,
@@ -139,8 +144,18 @@ impl Claims for NonceAuth {
     }
 }
 
-pub(crate) fn app() -> AppId {
-    AppId::new("ap-4s6se-e2t7n-89gfg50iaos73pm6").expect("an id")
+/// An application, as ours knows it and as the peers do.
+pub(crate) struct App {
+    id: AppId,
+    text: Arc<str>,
+}
+
+pub(crate) fn app() -> App {
+    let text = "ap-4s6se-e2t7n-89gfg50iaos73pm6";
+    App {
+        id: AppId::new(text).expect("an id"),
+        text: text.into(),
+    }
 }
 
 /// Random nonces, without a call of the operating system for each.

@@ -26,8 +26,8 @@ pub(crate) fn rsa_key() -> SigningKey {
     SigningKey::from_pem(include_str!("../../tests/keys/test-only-rsa-2048.pem")).expect("a key")
 }
 
-/// All layers, with a guard that knows no nonce.
-pub(crate) fn verify() -> VerifyRequest<StaticApps, MemoryReplayGuard> {
+/// All layers, with a guard that knows no nonce and holds so many.
+pub(crate) fn verify(capacity: usize) -> VerifyRequest<StaticApps, MemoryReplayGuard> {
     let id = |id| AppId::new(id).expect("an id");
     let secret = AppSecretHash::of(SECRET).expect("a secret");
     let key = rsa_key().verifying_key().clone();
@@ -36,7 +36,9 @@ pub(crate) fn verify() -> VerifyRequest<StaticApps, MemoryReplayGuard> {
         Application::server_side(id(SERVER_APP), vec![secret], vec![key]),
     ]);
     // The requests have been made before.
-    let guard = MemoryReplayGuard::builder().insecure_accept_before_start();
+    let guard = MemoryReplayGuard::builder()
+        .capacity(capacity)
+        .insecure_accept_before_start();
     VerifyRequest::builder()
         .apps(apps.expect("applications"))
         .replay_guard(guard.build().expect("a guard"))

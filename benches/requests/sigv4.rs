@@ -1,7 +1,7 @@
 //! Our request, signed by AWS Signature Version 4 as its user guide says, and its verification by
 //! `scratchstack`.
 
-use std::str::FromStr;
+use std::{future::ready, str::FromStr};
 
 use bytes::Bytes;
 use chrono::{DateTime, TimeZone, Utc};
@@ -10,9 +10,8 @@ use http::Request;
 use ring::{digest, hmac};
 use scratchstack_aws_principal::User;
 use scratchstack_aws_signature::{
-    GetSigningKeyRequest, GetSigningKeyResponse, KSecretKey, KSigningKey,
-    NO_ADDITIONAL_SIGNED_HEADERS, SignatureOptions, service_for_signing_key_fn,
-    sigv4_validate_request,
+    GetSigningKeyRequest, GetSigningKeyResponse, KSecretKey, NO_ADDITIONAL_SIGNED_HEADERS,
+    SignatureOptions, service_for_signing_key_fn, sigv4_validate_request,
 };
 use tower::BoxError;
 
@@ -42,8 +41,8 @@ fn hex(bytes: impl AsRef<[u8]>) -> String {
     digits.collect()
 }
 
-/// The request with its signature, and the key that it is verified with.
-pub(crate) fn signed(signed: &Signed) -> (Request<Bytes>, KSigningKey) {
+/// The request with its signature, and what it is verified with.
+pub(crate) fn signed(signed: &Signed) -> (Request<Bytes>, GetSigningKeyResponse) {
     let secret = KSecretKey::from_str(SECRET).expect("forty characters");
     let key = secret.to_ksigning(time().date_naive(), REGION, SERVICE);
     let mut request = Request::put(format!(
@@ -86,19 +85,16 @@ pub(crate) fn signed(signed: &Signed) -> (Request<Bytes>, KSigningKey) {
     );
     let value = authorization.parse().expect("a header's value");
     request.headers_mut().insert("authorization", value);
-    (request, key)
+    let user = User::new("aws", "123456789012", "/", "user").expect("a user");
+    let response = GetSigningKeyResponse::builder()
+        .principal(user)
+        .signing_key(key)
+        .build();
+    (request, response.expect("a key and whose it is"))
 }
 
-pub(crate) fn is_verified(request: Request<Bytes>, key: &KSigningKey) -> bool {
-    let key = *key;
-    let find_key = move |_: GetSigningKeyRequest| async move {
-        let user = User::new("aws", "123456789012", "/", "user")?;
-        let response = GetSigningKeyResponse::builder()
-            .principal(user)
-            .signing_key(key)
-            .build()?;
-        Ok::<_, BoxError>(response)
-    };
+pub(crate) fn is_verified((request, key): (Request<Bytes>, GetSigningKeyResponse)) -> bool {
+    let find_key = move |_: GetSigningKeyRequest| ready(Ok::<_, BoxError>(key.clone()));
     let mut keys = service_for_signing_key_fn(find_key);
     let verdict = sigv4_validate_request(
         request,

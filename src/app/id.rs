@@ -4,13 +4,14 @@ use std::{
     borrow::Borrow,
     cmp::Ordering,
     fmt,
-    hash::{BuildHasher, Hash, Hasher, RandomState},
-    sync::{Arc, LazyLock},
+    hash::{Hash, Hasher},
+    sync::Arc,
 };
 
-use siphasher::sip128::{Hash128, SipHasher13};
-
-use crate::headers::MAX_SHORT_VALUE;
+use crate::{
+    headers::MAX_SHORT_VALUE,
+    keyed::{process_key, sip128},
+};
 
 /// An application's id: opaque, compared byte for byte.
 #[derive(Clone)]
@@ -42,7 +43,7 @@ impl AppId {
         if sendable {
             Ok(Self {
                 text: id.into(),
-                digest: sip128(*PROCESS_KEY, id.as_bytes()),
+                digest: sip128(process_key(), id.as_bytes()),
             })
         } else {
             Err(InvalidAppId(id.to_owned()))
@@ -107,21 +108,12 @@ impl fmt::Display for AppId {
     }
 }
 
-/// Random for each process.
-static PROCESS_KEY: LazyLock<(u64, u64)> = LazyLock::new(|| {
-    let random = RandomState::new();
-    (random.hash_one(0), random.hash_one(1))
-});
-
-/// The two halves of a keyed digest (SipHash-1-3, 128 bits).
-pub(crate) fn sip128((first, second): (u64, u64), bytes: &[u8]) -> (u64, u64) {
-    let Hash128 { h1, h2 } = SipHasher13::new_with_keys(first, second).hash(bytes);
-    (h1, h2)
-}
-
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeSet;
+    use std::{
+        collections::BTreeSet,
+        hash::{BuildHasher, RandomState},
+    };
 
     use super::*;
 

@@ -20,5 +20,3 @@ pub use config::{AppConfig, AppConfigError, SecretConfig};
 pub use id::{AppId, InvalidAppId};
 pub use record::{AppKind, AppSecretHash, Application, EmptySecret, Permissions};
 pub use registry::{AppRegistry, DuplicateApp, StaticApps};
-
-pub(crate) use id::sip128;

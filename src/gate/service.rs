@@ -133,11 +133,12 @@ where
                         Ok(verdict) => ready!(verdict),
                         Err(panicked) => Err(panicked),
                     };
-                    if let Err(rejection) = verdict {
-                        return Poll::Ready(Ok(refuse(rejection)));
-                    }
+                    // Taken whatever the verdict: there is no second one.
                     let (request, mut inner) = asked.take().expect("it was there just now");
-                    Self::Calling(inner.call(request))
+                    match verdict {
+                        Ok(()) => Self::Calling(inner.call(request)),
+                        Err(rejection) => return Poll::Ready(Ok(refuse(rejection))),
+                    }
                 }
                 GateProjection::Calling(response) => {
                     return response

@@ -65,20 +65,21 @@ impl FreshCheck {
 impl<B> Check<B> for FreshCheck {
     type Pending = ();
 
-    fn begin(&self, request: &mut Request<B>) -> Result<(), Rejection> {
+    fn begin(&self, _: &mut Request<B>) -> Result<(), Rejection> {
+        Ok(())
+    }
+
+    /// Here and not in `begin`, which is asked when the service is called, any time before.
+    fn poll(
+        &self,
+        _: Pin<&mut ()>,
+        request: &mut Request<B>,
+        _: &mut Context<'_>,
+    ) -> Poll<Result<(), Rejection>> {
         let nonce = self.verdict(request)?;
         let verified = Verified::of_mut(request.extensions_mut());
         verified.nonce = Some(nonce);
         verified.claimed = false;
-        Ok(())
-    }
-
-    fn poll(
-        &self,
-        _: Pin<&mut ()>,
-        _: &mut Request<B>,
-        _: &mut Context<'_>,
-    ) -> Poll<Result<(), Rejection>> {
         Poll::Ready(Ok(()))
     }
 }
@@ -203,7 +204,8 @@ impl<G, B> Mount<B> for ClaimCheck<G> {
 
 impl<G> ClaimCheck<G> {
     /// The body that a signature was verified over may have taken seconds to arrive: what was fresh
-    /// then may be stale now. Without one, nothing has been waited for since.
+    /// then may be stale now. Without one, nothing has been waited for since: [`FreshCheck`] and
+    /// this check are asked in one poll.
     fn now(&self, verified: &Verified, nonce: &FreshNonce) -> DateTime<Utc> {
         match verified.signature() {
             Some(_) => self.clock.0.now(),

@@ -49,7 +49,7 @@ pub type UserActionCheck<V> = Then<PresenceCheck, Then<BufferCheck, TokenCheck<V
 
 /// Requires the token's header and a claimed nonce, before the body is read.
 #[derive(Clone, Debug)]
-pub struct PresenceCheck(HeaderNames);
+pub struct PresenceCheck(Arc<HeaderNames>);
 
 impl<B> Check<B> for PresenceCheck {
     type Pending = ();
@@ -110,7 +110,7 @@ where
 /// Uses the token up.
 pub struct TokenCheck<V> {
     verifier: Arc<V>,
-    names: HeaderNames,
+    names: Arc<HeaderNames>,
 }
 
 impl<V: UserActionVerifier, B> Check<CheckedBody<B>> for TokenCheck<V> {
@@ -172,7 +172,7 @@ impl<V> Clone for TokenCheck<V> {
     fn clone(&self) -> Self {
         Self {
             verifier: Arc::clone(&self.verifier),
-            names: self.names.clone(),
+            names: Arc::clone(&self.names),
         }
     }
 }
@@ -191,9 +191,10 @@ pub type UserActionLayer<V> = GateLayer<UserActionCheck<V>>;
 
 impl<V: UserActionVerifier> UserActionCheck<V> {
     pub(crate) fn with(verifier: V, names: HeaderNames, limits: BodyLimits) -> Self {
+        let names = Arc::new(names);
         let token = TokenCheck {
             verifier: Arc::new(verifier),
-            names: names.clone(),
+            names: Arc::clone(&names),
         };
         Then::new(PresenceCheck(names), Then::new(BufferCheck(limits), token))
     }

@@ -3,11 +3,13 @@
 use std::{
     convert::Infallible,
     future::Future,
+    panic::{AssertUnwindSafe, catch_unwind},
     pin::Pin,
     sync::{
         Arc, Mutex,
         atomic::{AtomicUsize, Ordering},
     },
+    task::{Context, Poll, Waker},
     time::Duration,
 };
 
@@ -75,6 +77,37 @@ async fn layers_mounted_by_hand_in_order_do_what_the_composed_one_does() {
             .assert_error(401, "AppInvalid");
     }
     assert_eq!(calls.count(), 2);
+}
+
+#[tokio::test]
+async fn a_nonce_that_becomes_stale_between_call_and_poll_is_refused() {
+    for (seconds, status) in [(300, 200), (301, 400)] {
+        let (calls, clock) = (Calls::default(), ManualClock::at(start()));
+        let layer = NonceLayer::new(guard())
+            .clock(Arc::new(clock.clone()))
+            .insecure_without_applications();
+        let mut service = layer.layer(calls.echo());
+        let answer = service.ready().await.unwrap();
+        let answer = answer.call(Call::client_app(start()).build());
+        clock.advance(TimeDelta::seconds(seconds));
+        assert_eq!(answer.await.unwrap().status(), status, "after {seconds} s");
+    }
+}
+
+#[tokio::test]
+async fn a_refusal_that_is_polled_again_calls_nothing() {
+    let calls = Calls::default();
+    let mut service = app_layer().layer(calls.echo());
+    let unknown = Call::client_app(start()).with("x-dfns-appid", "unknown");
+    let mut answer = Box::pin(service.ready().await.unwrap().call(unknown.build()));
+    let mut context = Context::from_waker(Waker::noop());
+    let Poll::Ready(Ok(first)) = answer.as_mut().poll(&mut context) else {
+        panic!("an unknown application is refused at once");
+    };
+    assert_eq!(first.status(), 401);
+    let again = AssertUnwindSafe(|| answer.as_mut().poll(&mut context).is_ready());
+    assert!(catch_unwind(again).is_err(), "polled after completion");
+    assert_eq!(calls.count(), 0);
 }
 
 /// Asserts that a stack refuses an honest call as put together wrongly, naming the missing layer.

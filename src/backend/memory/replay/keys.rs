@@ -1,21 +1,23 @@
-//! A set of keys, each with a tag, in a little over 9 bytes an entry: open addressing in many small
-//! segments.
+//! A set of keys, each with a tag, in 10 to 16 bytes an entry where segments are well filled: open
+//! addressing in many small segments.
 //!
 //! ```text
-//! key     = segment : 32 . unused : 32 . rest : 64                  ; high bits first
+//! key     = segment : 32 . the caller's : 32 . rest : 64            ; high bits first
 //! line    = 7 rests, 7 tags, a count: 64 bytes
 //! segment = as many lines as it needs
 //! ```
 //!
 //! 1. An entry is looked for from the line that its rest names, on to the first line that has an
 //!    empty place. Nearly always that is one line of the processor's cache.
-//! 2. Two keys are taken for one if they agree in the rest and the segment. A segment has some
-//!    hundreds of entries, so that chance does it to one new key in 10^16.
+//! 2. Two keys are taken for one if they agree in the rest and the segment. A segment has 512
+//!    entries at most, so that chance does it to one new key in 3 x 10^16.
 //! 3. Nothing is ever removed by itself. Entries whose tag has died are left out when their segment
 //!    is built anew, which happens when it is full, and to one segment after another while
 //!    [`KeySet::sweep`] is called.
 //! 4. A segment grows by half, and is small: no claim pays for more than several hundred entries,
 //!    whatever number there is.
+
+use std::collections::VecDeque;
 
 /// Names what an entry lives and dies with.
 pub(super) type Tag = u8;
@@ -24,10 +26,8 @@ pub(super) type Tag = u8;
 const LINE: usize = 7;
 /// Entries for each segment at the set's full capacity.
 const SEGMENT: usize = 512;
-/// Most segments of a set: [`KeySet::sweep`] goes round as fast as tags do.
-const MAX_SEGMENTS: usize = 1 << 10;
-/// New tags within which every segment is swept: fewer than there are.
-const TAGS_PER_ROUND: usize = TAGS / 2;
+/// Most segments of a set. One of more than 33 million keys has larger segments.
+const MAX_SEGMENTS: usize = 1 << 16;
 
 #[derive(Debug)]
 pub(super) struct KeySet {
@@ -101,12 +101,10 @@ impl KeySet {
         }
     }
 
-    /// Sweeps as many segments as a new tag calls for, so that all of them have been swept before
-    /// it comes round again.
-    pub(super) fn sweep_for_new_tag(&mut self, tags: &Tags) {
-        for _ in 0..self.segments.len().div_ceil(TAGS_PER_ROUND) {
-            self.sweep(tags);
-        }
+    /// How many segments have to be swept for each tag that is taken, so that all of them have been
+    /// before a tag that was freed is taken again.
+    pub(super) fn sweeps_for_each_tag(&self) -> usize {
+        self.segments.len().div_ceil(TAGS - MAX_ALIVE)
     }
 
     fn segment_of(&self, key: u128) -> usize {
@@ -163,6 +161,8 @@ impl Segment {
                 return;
             }
         }
+        // To go on would be to accept the key twice.
+        unreachable!("a segment that is not full has no place");
     }
 
     /// Builds the segment anew with what is alive and room for `more`, such that half as many as
@@ -214,31 +214,42 @@ fn scale(bits: u128, count: usize) -> usize {
     ((u64::from(bits as u32) * count as u64) >> 32) as usize
 }
 
+/// Tags that there are.
 const TAGS: usize = 256;
+/// Tags that are in use at most. So a tag that is freed waits for as many others to be taken first.
+const MAX_ALIVE: usize = TAGS / 2;
 
 /// The tags that are in use.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Tags {
     alive: [u64; TAGS / 64],
-    last: Tag,
+    /// The others, longest free first.
+    free: VecDeque<Tag>,
 }
 
 impl Tags {
-    /// A tag that is not in use, and has not been for as long as possible; `None` if all are.
+    pub(super) fn new() -> Self {
+        Self {
+            alive: [0; TAGS / 64],
+            free: (0..=Tag::MAX).collect(),
+        }
+    }
+
+    /// The tag that has been free for longest; `None` if [`MAX_ALIVE`] are in use.
     pub(super) fn take(&mut self) -> Option<Tag> {
-        let mut others = (1..=Tag::MAX)
-            .chain([0])
-            .map(|step| self.last.wrapping_add(step));
-        let tag = others.find(|tag| !self.is_alive(*tag))?;
+        if TAGS - self.free.len() == MAX_ALIVE {
+            return None;
+        }
+        let tag = self.free.pop_front()?;
         let (word, bit) = place(tag);
         self.alive[word] |= bit;
-        self.last = tag;
         Some(tag)
     }
 
     pub(super) fn free(&mut self, tag: Tag) {
         let (word, bit) = place(tag);
         self.alive[word] &= !bit;
+        self.free.push_back(tag);
     }
 
     pub(super) fn is_alive(&self, tag: Tag) -> bool {
@@ -254,7 +265,7 @@ fn place(tag: Tag) -> (usize, u64) {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::HashMap;
+    use std::collections::{HashMap, HashSet};
 
     use proptest::prelude::*;
 
@@ -262,7 +273,7 @@ mod tests {
 
     /// These tags alive, and no other.
     fn alive(tags: impl IntoIterator<Item = Tag>) -> Tags {
-        let mut alive = Tags::default();
+        let mut alive = Tags::new();
         for tag in tags {
             let (word, bit) = place(tag);
             alive.alive[word] |= bit;
@@ -348,12 +359,20 @@ mod tests {
         let mut set = KeySet::new(usize::MAX);
         assert_eq!(set.segments.len(), MAX_SEGMENTS);
         assert_eq!(KeySet::new(0).segments.len(), 1);
-        let mut tags = Tags::default();
-        let first = tags.take().unwrap();
-        tags.free(first);
+        let mut tags = Tags::new();
+        // As many in use as may be, throughout: the fewest wait before one that is freed.
+        let mut used: VecDeque<_> = (0..MAX_ALIVE).filter_map(|_| tags.take()).collect();
+        let freed = used.pop_front().unwrap();
+        tags.free(freed);
         set.note_death();
-        while tags.take() != Some(first) {
-            set.sweep_for_new_tag(&tags);
+        loop {
+            let tag = tags.take().unwrap();
+            if tag == freed {
+                break;
+            }
+            (0..set.sweeps_for_each_tag()).for_each(|_| set.sweep(&tags));
+            used.push_back(tag);
+            tags.free(used.pop_front().unwrap());
         }
         assert!(
             set.segments
@@ -363,13 +382,15 @@ mod tests {
     }
 
     #[test]
-    fn a_tag_in_use_is_not_given_twice_and_none_when_all_are() {
-        let mut tags = Tags::default();
-        let taken: std::collections::HashSet<_> = (0..TAGS).filter_map(|_| tags.take()).collect();
-        assert_eq!(taken.len(), TAGS);
-        assert_eq!(tags.take(), None);
+    fn a_tag_in_use_is_not_given_twice_and_none_past_the_bound() {
+        let mut tags = Tags::new();
+        let taken: HashSet<_> = std::iter::from_fn(|| tags.take()).collect();
+        assert_eq!(taken.len(), MAX_ALIVE);
+        assert!(taken.iter().all(|tag| tags.is_alive(*tag)));
         tags.free(7);
-        assert!(!tags.is_alive(7) && tags.is_alive(8));
-        assert_eq!(tags.take(), Some(7));
+        assert!(!tags.is_alive(7));
+        let next = tags.take().unwrap();
+        assert!(!taken.contains(&next), "the one that was just freed waits");
+        assert_eq!(tags.take(), None);
     }
 }

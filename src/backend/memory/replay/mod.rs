@@ -19,11 +19,11 @@ use chrono::{DateTime, Utc};
 
 use self::table::{Entry, NoRoom, Table};
 use crate::{
-    app::sip128,
+    keyed::sip128,
     nonce::{Claim, ClaimOutcome, ReplayGuard},
 };
 
-/// A [`ReplayGuard`] for one process: exact, bounded, forgetting without a look at what it forgets.
+/// A [`ReplayGuard`] for one process: bounded, forgetting without a look at what it forgets.
 ///
 /// 1. A nonce is known by application and random value alone. Another datetime makes no other
 ///    nonce.
@@ -41,8 +41,8 @@ use crate::{
 ///    [`Unknowable`](ClaimOutcome::Unknowable).
 ///
 /// Entries are keyed digests (SipHash-1-3, a random key for each guard), so that nobody outside can
-/// look for two nonces that collide. By chance one new nonce in 10^16 is taken for a used one, and
-/// its client makes another; a used one is never taken for new. An entry takes 10 to 16 bytes.
+/// look for two nonces that collide. By chance one new nonce in 3 x 10^16 is taken for a used one,
+/// and its client makes another; a used one is never taken for new. An entry takes 10 to 16 bytes.
 ///
 /// Deployment: one process. Two processes that each have a guard accept a nonce twice; give them
 /// one guard over a database instead.
@@ -79,8 +79,11 @@ struct Shard(Mutex<Table>);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum MemoryGuardError {
-    /// As many nonces are live as the guard may hold.
-    #[error("the replay guard is full: raise its capacity, or shorten the nonces' window")]
+    /// As many nonces are live as the guard may hold, or live for so much longer than the
+    /// [window](MemoryReplayGuardBuilder::window) that was set that it can't tell their ends apart.
+    #[error(
+        "the replay guard is full: raise its capacity, or set its window to that of the nonces"
+    )]
     Full,
     /// This application has as many live nonces as one application may.
     #[error("the application's share of the replay guard is full")]
@@ -119,7 +122,7 @@ impl MemoryReplayGuard {
             return Ok(ClaimOutcome::Unknowable);
         }
         let (low, high) = claim.app.digest();
-        // What an application's nonces are keyed by is its own.
+        // What an application's nonces are keyed by is its own, and as random as either part.
         let key = (self.key.0 ^ low, self.key.1 ^ high);
         let entry = Entry {
             key: joined(sip128(key, claim.nonce.as_bytes())),
@@ -136,7 +139,8 @@ impl MemoryReplayGuard {
             })
     }
 
-    /// The shard is chosen by the digest's high bits; the tables in it hash by the low ones.
+    /// The shard is chosen by the low bits of the digest's high half, which a [`KeySet`](keys::KeySet)
+    /// has no use for.
     #[expect(
         clippy::cast_possible_truncation,
         reason = "as many bits are left as number the shards"

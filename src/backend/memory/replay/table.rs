@@ -60,6 +60,8 @@ pub(super) struct Table {
     /// No entry that was fresh after this has been forgotten.
     forgotten_until: i64,
     claims_until_sweep: u32,
+    /// Segments to be swept before the next bucket is made: one with each claim.
+    sweeps_owed: usize,
 }
 
 /// Entries that are forgotten together, when `last` has passed: what is left of them in `keys` is
@@ -77,12 +79,13 @@ impl Table {
         Self {
             limits,
             keys: KeySet::new(limits.capacity),
-            tags: Tags::default(),
+            tags: Tags::new(),
             buckets: VecDeque::new(),
             apps: HashMap::default(),
             live: 0,
             forgotten_until: i64::MIN,
             claims_until_sweep: CLAIMS_PER_SWEEP,
+            sweeps_owed: 0,
         }
     }
 
@@ -113,11 +116,16 @@ impl Table {
         self.live += 1;
         *self.apps.entry(entry.app).or_default() += 1;
         self.claims_until_sweep -= 1;
-        if self.claims_until_sweep == 0 {
-            self.keys.sweep(&self.tags);
-            self.claims_until_sweep = CLAIMS_PER_SWEEP;
+        if self.claims_until_sweep == 0 || self.sweeps_owed > 0 {
+            self.sweep();
         }
         Ok(ClaimOutcome::Claimed)
+    }
+
+    fn sweep(&mut self) {
+        self.keys.sweep(&self.tags);
+        self.claims_until_sweep = CLAIMS_PER_SWEEP;
+        self.sweeps_owed = self.sweeps_owed.saturating_sub(1);
     }
 
     /// Drops the buckets that have passed: the cost is one step for each bucket and each
@@ -156,7 +164,8 @@ impl Table {
     }
 
     /// Counts an entry in its bucket, and tells that bucket's tag; `None` if a new one is needed and
-    /// no tag is left, as when hundreds of buckets came from a clock that leaps.
+    /// no tag is left: 128 buckets come from a clock that leaps, or from a window that was set far
+    /// too short.
     fn enter_in_bucket(&mut self, entry: Entry, now: i64) -> Option<Tag> {
         let last = self.last_of_bucket(entry.fresh_until, now);
         let at = self.buckets.partition_point(|bucket| bucket.last < last);
@@ -166,7 +175,11 @@ impl Table {
             .is_none_or(|bucket| bucket.last != last)
         {
             let tag = self.tags.take()?;
-            self.keys.sweep_for_new_tag(&self.tags);
+            // Few are left where claims are many.
+            while self.sweeps_owed > 0 {
+                self.sweep();
+            }
+            self.sweeps_owed = self.keys.sweeps_for_each_tag();
             let bucket = Bucket {
                 last,
                 tag,
