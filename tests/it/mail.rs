@@ -430,12 +430,12 @@ async fn a_connection_is_replaced_that_the_server_has_closed_meanwhile() {
     let mailer = LettreMailer::smtp(&url(&listener), FROM, Titled("Welcome")).unwrap();
     for _ in 0..3 {
         let to = mail("jane@example.co");
-        let server = async {
+        let (sent, accepted) = tokio::join!(mailer.send(&to), async {
             let (stream, _) = listener.accept().await.unwrap();
-            tokio::spawn(OBLIGING.talk(stream))
-        };
-        let (sent, talk) = tokio::join!(mailer.send(&to), server);
+            Some(tokio::spawn(OBLIGING.talk(stream)))
+        });
         sent.unwrap();
+        let talk = accepted.unwrap();
         // The server closes the connection.
         talk.abort();
         assert!(talk.await.is_err());
