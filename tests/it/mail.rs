@@ -443,6 +443,30 @@ async fn a_connection_is_replaced_that_the_server_has_closed_meanwhile() {
 }
 
 #[tokio::test]
+async fn a_connection_carries_a_hundred_mails_and_no_more() {
+    let servers = Servers::start([OBLIGING, OBLIGING]).await;
+    let mailer = servers.mailer();
+    for (mails, connections) in [(100, 1), (1, 2)] {
+        for _ in 0..mails {
+            mailer.send(&mail("jane@example.co")).await.unwrap();
+        }
+        assert_eq!(servers.connections(), connections);
+    }
+}
+
+#[tokio::test]
+async fn a_connection_that_idles_is_ended_with_a_farewell() {
+    let servers = Servers::start([OBLIGING]).await;
+    let mailer = servers.mailer();
+    mailer.send(&mail("jane@example.co")).await.unwrap();
+    // With nothing else to wait for, time leaps.
+    tokio::time::pause();
+    let said = servers.said().await;
+    assert!(said[0].ends_with("\r\n.\r\nQUIT\r\n"), "{}", said[0]);
+    drop(mailer);
+}
+
+#[tokio::test]
 async fn a_mail_that_was_refused_ends_its_connection() {
     let servers = Servers::start([REFUSING, OBLIGING]).await;
     let mailer = servers.mailer();
