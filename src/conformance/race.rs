@@ -16,6 +16,8 @@ use super::breach::{Breach, Kept, ensure};
 pub(super) const CALLERS: usize = 64;
 /// How often a race is run until its calls were seen to meet.
 pub(super) const ROUNDS: usize = 10_000;
+/// How often it is run in any case: the gap between a look and a write is small.
+pub(super) const LEAST: usize = 100;
 /// After how many polls a call is dropped, at most: more than any call takes.
 pub(super) const POLLS: usize = 24;
 

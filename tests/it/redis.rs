@@ -53,6 +53,13 @@ impl Place {
         settings.connect(&self.url).await.unwrap()
     }
 
+    /// Removes its keys, of which some would stay for ages.
+    async fn clear(&self) {
+        let mut raw = self.raw().await;
+        let keys: Vec<String> = raw.keys(format!("{}*", self.prefix)).await.unwrap();
+        let () = raw.del(keys).await.unwrap();
+    }
+
     async fn raw(&self) -> MultiplexedConnection {
         let client = redis::Client::open(&*self.url).unwrap();
         client.get_multiplexed_async_connection().await.unwrap()
@@ -103,7 +110,8 @@ impl ReplayGuardHarness for Harness {
     type Guard = RedisReplayGuard;
 
     async fn fresh(&self) -> Subject<RedisReplayGuard> {
-        let place = Place::on(self.0.url.clone());
+        let mut place = Place::on(self.0.url.clone());
+        place.prefix.insert_str(0, &self.0.prefix);
         Subject::new(place.guard().await).with_second_handle(place.guard().await)
     }
 
@@ -116,9 +124,10 @@ impl ReplayGuardHarness for Harness {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn the_contract_is_kept() {
-    if let Some(place) = place().await {
-        replay_guard::all(&Harness(place)).await.unwrap();
-    }
+    let Some(place) = place().await else { return };
+    let kept = replay_guard::all(&Harness(place.clone())).await;
+    place.clear().await;
+    kept.unwrap();
 }
 
 #[tokio::test]

@@ -11,7 +11,7 @@ use super::{enter_owing, leased, owing};
 use crate::{
     conformance::{
         breach::{Kept, ensure},
-        race::{self, CALLERS, POLLS, ROUNDS, dropped_after, race},
+        race::{self, CALLERS, LEAST, POLLS, ROUNDS, dropped_after, race},
         registration_store::{StoreHarness, enter, must_replace, replace, stored, user},
     },
     registration::{DueMail, Outbox, Registration, UserId},
@@ -94,7 +94,7 @@ pub async fn a_lease_and_a_swap_at_once_have_one_winner(
             ..owing(0)?
         };
         must_replace(&*subject.one, &user, &settled).await?;
-        if met && round >= 20 {
+        if met && round >= LEAST {
             return Ok(());
         }
     }

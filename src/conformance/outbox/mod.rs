@@ -14,7 +14,7 @@ use super::{
         StoreHarness, at, enter, jane, marked, must_replace, pending, replace, stored, user,
     },
 };
-use crate::registration::{DueMail, Lease, Outbox, Registration};
+use crate::registration::{DueMail, Lease, Outbox, Registration, UserId};
 
 /// Runs every rule.
 ///
@@ -196,11 +196,16 @@ pub async fn a_lease_is_swapped_in_with_the_next_version_as_its_token(
         kept == after,
         "what was leased is not what is stored: {kept:?}"
     );
-    let stale = Registration {
-        version: 8,
+    is_stale(&*subject.one, &jane, 7).await
+}
+
+/// A swap under this version is lost.
+async fn is_stale<S: Outbox>(store: &S, user: &UserId, version: u64) -> Kept {
+    let new = Registration {
+        version: version + 1,
         ..owing(0)?
     };
-    let swapped = replace(&*subject.one, &jane, 7, &stale).await?;
+    let swapped = replace(store, user, version, &new).await?;
     ensure!(
         !swapped,
         "a swap under the version before the lease was made"

@@ -6,7 +6,7 @@ use super::{StoreHarness, enter, jane, load, marked, must_replace, replace, stor
 use crate::{
     conformance::{
         breach::{Kept, ensure},
-        race::{self, CALLERS, POLLS, ROUNDS, dropped_after, race},
+        race::{self, CALLERS, LEAST, POLLS, ROUNDS, dropped_after, race},
     },
     registration::{Registration, RegistrationStore, UserId},
 };
@@ -70,7 +70,7 @@ pub async fn of_many_swaps_at_once_one_wins(harness: &impl StoreHarness) -> Kept
             stored(&*subject.other, &jane).await? == expected,
             "what is stored is not what won"
         );
-        if met && round >= 20 {
+        if met && round >= LEAST {
             return Ok(());
         }
     }

@@ -7,7 +7,7 @@ use super::{Bench, ReplayGuardHarness, app, claim, dated, nonce};
 use crate::{
     conformance::{
         breach::{Answered, Kept, ensure},
-        race::{self, ROUNDS, race},
+        race::{self, LEAST, ROUNDS, race},
     },
     nonce::{ClaimOutcome, NonceId, ReplayGuard},
 };
@@ -51,8 +51,7 @@ pub async fn of_many_claims_at_once_one_wins(harness: &impl ReplayGuardHarness) 
         );
         let won = |outcome: &ClaimOutcome| *outcome == ClaimOutcome::Claimed;
         let (_, met) = race::one_winner(answers, won)?;
-        // The first rounds are run in any case: a gap between look and write is small.
-        if met && round >= 50 {
+        if met && round >= LEAST {
             return Ok(());
         }
     }

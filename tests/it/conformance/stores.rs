@@ -173,7 +173,9 @@ impl Outbox for Faulty {
             let mut registration = leased(&current, until);
             match self.fault {
                 Fault::LeasesWithoutASwap => {
-                    yield_now().await;
+                    for _ in 0..8 {
+                        yield_now().await;
+                    }
                     self.put(&user, registration.clone());
                     mails.push(DueMail { user, registration });
                     continue;
