@@ -262,6 +262,7 @@ async fn a_server_gets_the_mail() {
     let (url, talk) = OBLIGING.listen().await;
     let mailer = LettreMailer::smtp(&url, FROM, Titled("Welcome")).unwrap();
     mailer.send(&mail("jane@example.co")).await.unwrap();
+    drop(mailer);
     let content = talk.await.unwrap();
     assert!(content.contains("Subject: Welcome\r\n"), "{content}");
     assert!(content.contains("the text side"), "{content}");
