@@ -107,27 +107,28 @@ impl Witness {
 
     pub(super) async fn judge(&self, catcher: &Catcher, told: &Told, peer: Peer) -> Counts {
         assert_eq!(told.accepted_twice, 0, "a nonce was accepted twice");
+        self.assert_that_none_was_dead();
         let received = catcher.received();
         let (codes, twice) = self.doubles(&received);
         let mut again = 0;
         for number in &told.users {
             again += usize::from(completes(catcher, &peer, *number, self).await);
         }
-        let seen = self.seen.lock().unwrap();
-        assert!(
-            seen.dead.is_empty(),
-            "dead when handed over: {:?}",
-            seen.dead
-        );
+        self.assert_that_none_was_dead();
         let with = |end| received.iter().filter(|mail| mail.end == end).count();
         Counts {
             mails_taken: with(End::Taken),
             codes,
             taken_twice_with_unknown_outcome: twice,
             unanswered_hand_overs: with(End::Unknown),
-            liveness_unchecked: seen.unchecked,
+            liveness_unchecked: self.seen.lock().unwrap().unchecked,
             asked_again_after_a_refusal_for_good: again,
         }
+    }
+
+    fn assert_that_none_was_dead(&self) {
+        let dead = &self.seen.lock().unwrap().dead;
+        assert!(dead.is_empty(), "dead when handed over: {dead:?}");
     }
 
     /// How many codes were mailed, and how many mails were taken again since nobody could know.
