@@ -108,7 +108,10 @@ pub enum LettreError {
     /// The file could not be written.
     #[error("the mail could not be written to its file")]
     File(#[source] file::Error),
-    /// The server could not be reached, or did not take the mail.
+    /// The server could not be connected to.
+    #[error("the SMTP server could not be connected to")]
+    Connect(#[source] io::Error),
+    /// The server did not take the mail, or was lost on the way.
     #[error("the SMTP server did not take the mail")]
     Smtp(#[source] smtp::Error),
     /// The server did not answer in time, so that nobody knows whether it took the mail.
@@ -201,8 +204,7 @@ impl<T: Template> Mailer for LettreMailer<T> {
             Carrier::Smtp(server) => {
                 timeout(SMTP_TIMEOUT, server.send(&message))
                     .await
-                    .map_err(|_| LettreError::TimedOut)?
-                    .map_err(LettreError::Smtp)?;
+                    .map_err(|_| LettreError::TimedOut)??;
             }
         }
         Ok(())
@@ -213,7 +215,7 @@ impl MailError for LettreError {
     fn is_transient(&self) -> bool {
         match self {
             Self::Address(_) | Self::Message(_) => false,
-            Self::File(_) | Self::TimedOut => true,
+            Self::File(_) | Self::Connect(_) | Self::TimedOut => true,
             Self::Smtp(error) => !error.is_permanent() || refuses_the_login(error),
         }
     }

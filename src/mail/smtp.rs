@@ -17,15 +17,20 @@ use std::{
 use lettre::{
     Message,
     transport::smtp::{
-        self, SMTP_PORT, SUBMISSION_PORT, SUBMISSIONS_PORT,
+        SMTP_PORT, SUBMISSION_PORT, SUBMISSIONS_PORT,
         authentication::{Credentials, DEFAULT_MECHANISMS},
         client::{AsyncSmtpConnection, Tls, TlsParameters},
         extension::ClientId,
     },
 };
 use percent_encoding::percent_decode_str;
-use tokio::time::{Instant, sleep, timeout};
+use tokio::{
+    net::TcpStream,
+    time::{Instant, sleep, timeout},
+};
 use url::Url;
+
+use super::LettreError;
 
 /// Connections that are kept between mails: as many as a mailer is likely to use at once.
 const MAX_IDLE: usize = 8;
@@ -69,26 +74,39 @@ impl Server {
         })
     }
 
-    async fn connect(&self) -> Result<AsyncSmtpConnection, smtp::Error> {
-        let from_the_start = match &self.tls {
-            Tls::Wrapper(parameters) => Some(parameters.clone()),
-            _ => None,
-        };
-        let (server, hello) = ((self.host.as_str(), self.port), &self.hello);
-        // Whoever waits bounds the time of all of it.
-        let mut connection =
-            AsyncSmtpConnection::connect_tokio1(server, None, hello, from_the_start, None).await?;
-        match &self.tls {
-            Tls::Required(parameters) => connection.starttls(parameters.clone(), hello).await?,
+    async fn connect(&self) -> Result<AsyncSmtpConnection, LettreError> {
+        let mut connection = self.reach().await?;
+        let hello = &self.hello;
+        let secured = match &self.tls {
+            Tls::Required(parameters) => connection.starttls(parameters.clone(), hello).await,
             Tls::Opportunistic(parameters) if connection.can_starttls() => {
-                connection.starttls(parameters.clone(), hello).await?;
+                connection.starttls(parameters.clone(), hello).await
             }
-            _ => {}
-        }
+            _ => Ok(()),
+        };
+        secured.map_err(LettreError::Smtp)?;
         if let Some(login) = &self.login {
-            connection.auth(DEFAULT_MECHANISMS, login).await?;
+            let welcome = connection.auth(DEFAULT_MECHANISMS, login).await;
+            welcome.map_err(LettreError::Smtp)?;
         }
         Ok(connection)
+    }
+
+    async fn reach(&self) -> Result<AsyncSmtpConnection, LettreError> {
+        let (server, hello) = ((self.host.as_str(), self.port), &self.hello);
+        let reached = if let Tls::Wrapper(parameters) = &self.tls {
+            // TLS from the start has no other entrance. Whoever waits bounds the time.
+            let tls = Some(parameters.clone());
+            AsyncSmtpConnection::connect_tokio1(server, None, hello, tls, None).await
+        } else {
+            let stream = TcpStream::connect(server).await;
+            let stream = stream.map_err(LettreError::Connect)?;
+            // lettre writes a mail's end apart from the rest, and it would wait, by Nagle's rule,
+            // until the server has acknowledged the rest: 40 ms a mail.
+            stream.set_nodelay(true).map_err(LettreError::Connect)?;
+            AsyncSmtpConnection::connect_with_transport(Box::new(stream), hello).await
+        };
+        reached.map_err(LettreError::Smtp)
     }
 }
 
@@ -147,14 +165,15 @@ impl Pool {
     }
 
     /// Hands one mail over. Whoever waits bounds the time: dropped, it ends its connection.
-    pub(super) async fn send(self: &Arc<Self>, message: &Message) -> Result<(), smtp::Error> {
+    pub(super) async fn send(self: &Arc<Self>, message: &Message) -> Result<(), LettreError> {
         let (mut connection, mails) = match self.take().await {
             Some(kept) => (kept.connection, kept.mails),
             None => (self.server.connect().await?, 0),
         };
         connection
             .send(message.envelope(), &message.formatted())
-            .await?;
+            .await
+            .map_err(LettreError::Smtp)?;
         self.keep(Kept {
             connection,
             mails: mails + 1,

@@ -262,6 +262,7 @@ async fn a_server_gets_the_mail() {
     let (url, talk) = OBLIGING.listen().await;
     let mailer = LettreMailer::smtp(&url, FROM, Titled("Welcome")).unwrap();
     mailer.send(&mail("jane@example.co")).await.unwrap();
+    drop(mailer);
     let content = talk.await.unwrap();
     assert!(content.contains("Subject: Welcome\r\n"), "{content}");
     assert!(content.contains("the text side"), "{content}");
@@ -430,16 +431,40 @@ async fn a_connection_is_replaced_that_the_server_has_closed_meanwhile() {
     let mailer = LettreMailer::smtp(&url(&listener), FROM, Titled("Welcome")).unwrap();
     for _ in 0..3 {
         let to = mail("jane@example.co");
-        let server = async {
+        let (sent, accepted) = tokio::join!(mailer.send(&to), async {
             let (stream, _) = listener.accept().await.unwrap();
-            tokio::spawn(OBLIGING.talk(stream))
-        };
-        let (sent, talk) = tokio::join!(mailer.send(&to), server);
+            Some(tokio::spawn(OBLIGING.talk(stream)))
+        });
         sent.unwrap();
+        let talk = accepted.unwrap();
         // The server closes the connection.
         talk.abort();
         assert!(talk.await.is_err());
     }
+}
+
+#[tokio::test]
+async fn a_connection_carries_a_hundred_mails_and_no_more() {
+    let servers = Servers::start([OBLIGING, OBLIGING]).await;
+    let mailer = servers.mailer();
+    for (mails, connections) in [(100, 1), (1, 2)] {
+        for _ in 0..mails {
+            mailer.send(&mail("jane@example.co")).await.unwrap();
+        }
+        assert_eq!(servers.connections(), connections);
+    }
+}
+
+#[tokio::test]
+async fn a_connection_that_idles_is_ended_with_a_farewell() {
+    let servers = Servers::start([OBLIGING]).await;
+    let mailer = servers.mailer();
+    mailer.send(&mail("jane@example.co")).await.unwrap();
+    // With nothing else to wait for, time leaps.
+    tokio::time::pause();
+    let said = servers.said().await;
+    assert!(said[0].ends_with("\r\n.\r\nQUIT\r\n"), "{}", said[0]);
+    drop(mailer);
 }
 
 #[tokio::test]

@@ -7,6 +7,7 @@ mod delivery;
 mod example_server;
 mod layers;
 mod mail;
+mod many;
 mod nonce_vectors;
 mod postgres;
 mod process;

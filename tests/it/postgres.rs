@@ -124,8 +124,8 @@ async fn the_contract_of_a_guard_is_kept() {
 async fn the_contracts_of_a_store_and_an_outbox_are_kept() {
     in_schema(|place| async move {
         let harness = Harness::on(place);
-        let as_store = registration_store::all(&harness).await;
-        let as_outbox = outbox::all(&harness).await;
+        let as_store = Box::pin(registration_store::all(&harness)).await;
+        let as_outbox = Box::pin(outbox::all(&harness)).await;
         harness.clear().await;
         as_store.unwrap();
         as_outbox.unwrap();

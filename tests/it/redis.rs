@@ -2,7 +2,7 @@
 //! against servers of a test's own.
 
 mod faults;
-mod own;
+pub(crate) mod own;
 
 use std::{env, time::Duration};
 
@@ -68,9 +68,14 @@ impl Place {
 
 /// Keys on the server that `TEST_REDIS_URL` names.
 async fn place() -> Option<Place> {
+    url_of_a_server().await.map(Place::on)
+}
+
+/// The server that `TEST_REDIS_URL` names, or a word about what is missing.
+pub(crate) async fn url_of_a_server() -> Option<String> {
     let url = env::var("TEST_REDIS_URL").unwrap_or_else(|_| "redis://127.0.0.1:6379".to_owned());
     match RedisReplayGuard::connect(&url).await {
-        Ok(_) => Some(Place::on(url)),
+        Ok(_) => Some(url),
         Err(why) => {
             missing("Redis (TEST_REDIS_URL)", why);
             None

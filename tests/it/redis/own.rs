@@ -14,7 +14,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 const LOOK: Duration = Duration::from_millis(20);
 
 /// A server without persistence on this machine; it ends with this value.
-pub(super) struct OwnServer {
+pub(crate) struct OwnServer {
     port: u16,
     options: Vec<String>,
     directory: TempDir,
@@ -23,7 +23,7 @@ pub(super) struct OwnServer {
 
 impl OwnServer {
     /// Starts a server with these options, or says that there is none to start.
-    pub(super) async fn start(options: &[&str]) -> Option<Self> {
+    pub(crate) async fn start(options: &[&str]) -> Option<Self> {
         let options: Vec<_> = options.iter().map(ToString::to_string).collect();
         let directory = tempfile::tempdir().unwrap();
         let port = free_port();
@@ -45,21 +45,21 @@ impl OwnServer {
         }
     }
 
-    pub(super) fn url(&self) -> String {
+    pub(crate) fn url(&self) -> String {
         format!("redis://127.0.0.1:{}", self.port)
     }
 
-    pub(super) fn port(&self) -> u16 {
+    pub(crate) fn port(&self) -> u16 {
         self.port
     }
 
     /// Ends it without a word to its clients.
-    pub(super) async fn kill(&mut self) {
+    pub(crate) async fn kill(&mut self) {
         self.child.kill().await.unwrap();
     }
 
     /// Starts it anew at the same address.
-    pub(super) async fn restart(&mut self) {
+    pub(crate) async fn restart(&mut self) {
         self.child = spawn(self.port, &self.options, &self.directory).unwrap();
         self.is_up().await;
     }
@@ -99,7 +99,7 @@ fn free_port() -> u16 {
 }
 
 /// Three primaries, or a word about what is missing.
-pub(super) async fn cluster() -> Option<Vec<OwnServer>> {
+pub(crate) async fn cluster() -> Option<Vec<OwnServer>> {
     let mut nodes = Vec::new();
     for _ in 0..3 {
         let options = ["--cluster-enabled", "yes", "--cluster-node-timeout", "2000"];
