@@ -57,15 +57,11 @@ pub(crate) fn signed(signed: &Signed) -> (Request<Bytes>, GetSigningKeyResponse)
         let value = signed.request.headers()[name].clone();
         request.headers_mut().insert(name, value);
     }
-    let headers: String = COVERED
-        .iter()
-        .map(|name| {
-            format!(
-                "{name}:{}\n",
-                request.headers()[*name].to_str().expect("text")
-            )
-        })
-        .collect();
+    let mut headers = String::new();
+    for name in COVERED {
+        let value = request.headers()[name].to_str().expect("visible ASCII");
+        headers.extend([name, ":", value, "\n"]);
+    }
     let covered = COVERED.join(";");
     let canonical = format!(
         "PUT\n{}\n\n{headers}\n{covered}\n{}",
