@@ -36,7 +36,11 @@ const COMPARISONS: &[(&str, &str, &str, &[&str])] = &[
         "the same without the key",
         "verify_text",
         "ours",
-        &["httpsig_hyper_hmac", "http_signature_normalization"],
+        &[
+            "httpsig_hyper_hmac",
+            "http_signature_normalization",
+            "scratchstack",
+        ],
     ),
 ];
 
