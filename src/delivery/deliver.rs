@@ -184,7 +184,12 @@ impl<S: RegistrationStore, M: Mailer> Deliverer<S, M> {
         }
         let (key, generation) = (&self.registrations.key, registration.generation);
         let Ok(opened) = key.open(user, generation, &owed.sealed) else {
-            return (Settlement::Permanent, Verdict::Unsent(GiveUp::SealBroken));
+            trace::error!(target: trace::DELIVERY, org = %user.org_id, generation = generation, "a mail's code was sealed with another key: give all processes on one store the same");
+            let retry_at = self.retry_after(1);
+            return (
+                Settlement::Unopened { retry_at },
+                Verdict::Unsent(GiveUp::SealBroken),
+            );
         };
         let mail = RegistrationEmail {
             to: registration.address.clone(),
@@ -200,12 +205,19 @@ impl<S: RegistrationStore, M: Mailer> Deliverer<S, M> {
             Ok(()) => (Settlement::Delivered, Verdict::Sent),
             Err(failure @ Failure::Permanent) => (Settlement::Permanent, Verdict::Failed(failure)),
             Err(failure) => {
-                let wait = self.backoff.wait(owed.attempts.saturating_add(1), jitter());
-                let wait = TimeDelta::from_std(wait).unwrap_or(TimeDelta::MAX);
-                let retry_at = later(self.now(), wait);
+                let retry_at = self.retry_after(owed.attempts.saturating_add(1));
                 (Settlement::Transient { retry_at }, Verdict::Failed(failure))
             }
         }
+    }
+
+    /// When to look at a mail again that has failed so many times.
+    fn retry_after(&self, failures: u32) -> DateTime<Utc> {
+        let wait = self.backoff.wait(failures, jitter());
+        later(
+            self.now(),
+            TimeDelta::from_std(wait).unwrap_or(TimeDelta::MAX),
+        )
     }
 
     async fn settle(
@@ -244,8 +256,8 @@ impl Verdict {
     fn delivery(self, next_at: Option<DateTime<Utc>>) -> Delivery {
         match (self, next_at) {
             (Self::Sent, _) => Delivery::Delivered,
-            (Self::Unsent(reason), _) => Delivery::GaveUp(reason),
-            (Self::Failed(_), Some(at)) => Delivery::Later(at),
+            (Self::Failed(_) | Self::Unsent(_), Some(at)) => Delivery::Later(at),
+            (Self::Unsent(reason), None) => Delivery::GaveUp(reason),
             (Self::Failed(Failure::Permanent), None) => Delivery::GaveUp(GiveUp::Permanent),
             (Self::Failed(_), None) => Delivery::GaveUp(GiveUp::TriesSpent),
         }

@@ -14,8 +14,8 @@ pub enum Delivery {
     /// The lease ended before the send could be settled, and somebody else answers for the user's
     /// mail now.
     Superseded,
-    /// It is still owed: not yet due, in somebody else's hands, or it failed and will be tried
-    /// again. At this time.
+    /// It is still owed: not yet due, in somebody else's hands, sealed with another key than this
+    /// sender's, or it failed and will be tried again. At this time.
     Later(DateTime<Utc>),
     /// It will not be sent. The user has to ask for another code.
     GaveUp(GiveUp),
@@ -30,7 +30,8 @@ pub enum GiveUp {
     TriesSpent,
     /// The code has expired, or the user has registered or been switched off since.
     Moot,
-    /// The sealed code does not open: it was sealed with another key.
+    /// The sealed code does not open, since it was sealed with another key, and it will have expired
+    /// before another sender can look at it.
     SealBroken,
 }
 

@@ -34,8 +34,9 @@ pub const SMTP_TIMEOUT: Duration = Duration::from_secs(10);
 /// 2. Addresses are parsed, and everything else that goes into a header is encoded: nothing in a
 ///    name, an address or a subject begins another header. An address that lettre refuses is a
 ///    permanent error.
-/// 3. What an SMTP server refuses with 5xx is permanent, unless it refuses the login, which is the
-///    operator's fault and not the mail's. Everything else may be tried again.
+/// 3. A mail that an SMTP server refuses with 5xx is permanent, and so is a sender that it refuses,
+///    since lettre does not tell the two apart. What it says before, in its greeting or to the
+///    login, is about the operator and not the mail. That and everything else may be tried again.
 /// 4. SMTP connections are used again, up to 8 are kept for 30 s, and each carries one mail at a
 ///    time, 100 in all. A send that is dropped, fails or runs out of time ends its connection, so
 ///    that the server's late answer is no other mail's.
@@ -111,6 +112,10 @@ pub enum LettreError {
     /// The server could not be connected to.
     #[error("the SMTP server could not be connected to")]
     Connect(#[source] io::Error),
+    /// The server refused to be talked to at all, by its greeting, at the start of TLS or at the
+    /// login: the operator's concern, and no mail's fault.
+    #[error("the SMTP server refused the connection")]
+    Refused(#[source] smtp::Error),
     /// The server did not take the mail, or was lost on the way.
     #[error("the SMTP server did not take the mail")]
     Smtp(#[source] smtp::Error),
@@ -215,7 +220,7 @@ impl MailError for LettreError {
     fn is_transient(&self) -> bool {
         match self {
             Self::Address(_) | Self::Message(_) => false,
-            Self::File(_) | Self::Connect(_) | Self::TimedOut => true,
+            Self::File(_) | Self::Connect(_) | Self::Refused(_) | Self::TimedOut => true,
             Self::Smtp(error) => !error.is_permanent() || refuses_the_login(error),
         }
     }
@@ -223,7 +228,7 @@ impl MailError for LettreError {
     /// The error's own words, which are fixed, and the SMTP reply code.
     fn reason(&self) -> Cow<'static, str> {
         match self {
-            Self::Smtp(error) => match error.status() {
+            Self::Smtp(error) | Self::Refused(error) => match error.status() {
                 Some(code) => format!("{self}: it replied {code}").into(),
                 None => self.to_string().into(),
             },

@@ -84,10 +84,10 @@ impl Server {
             }
             _ => Ok(()),
         };
-        secured.map_err(LettreError::Smtp)?;
+        secured.map_err(LettreError::Refused)?;
         if let Some(login) = &self.login {
             let welcome = connection.auth(DEFAULT_MECHANISMS, login).await;
-            welcome.map_err(LettreError::Smtp)?;
+            welcome.map_err(LettreError::Refused)?;
         }
         Ok(connection)
     }
@@ -106,7 +106,7 @@ impl Server {
             stream.set_nodelay(true).map_err(LettreError::Connect)?;
             AsyncSmtpConnection::connect_with_transport(Box::new(stream), hello).await
         };
-        reached.map_err(LettreError::Smtp)
+        reached.map_err(LettreError::Refused)
     }
 }
 

@@ -177,6 +177,8 @@ async fn settings_that_can_not_work_are_told_and_passwords_are_not() {
 /// What a server answers at each step; `250` unless said otherwise.
 #[derive(Clone)]
 struct Server {
+    greeting: &'static str,
+    hello: &'static str,
     rcpt: &'static str,
     content: &'static str,
     auth: &'static str,
@@ -191,6 +193,8 @@ struct Pause {
 }
 
 const OBLIGING: Server = Server {
+    greeting: "220 ready",
+    hello: "250-here\r\n250 AUTH PLAIN",
     rcpt: "250 ok",
     content: "250 queued",
     auth: "235 welcome",
@@ -201,7 +205,8 @@ impl Server {
     /// Talks with one client until it leaves; what it said, the mails' content included.
     async fn talk(self, stream: TcpStream) -> String {
         let mut stream = BufReader::new(stream);
-        stream.write_all(b"220 ready\r\n").await.unwrap();
+        let greeting = format!("{}\r\n", self.greeting);
+        stream.write_all(greeting.as_bytes()).await.unwrap();
         let (mut line, mut said) = (String::new(), String::new());
         while stream
             .read_line(&mut line)
@@ -210,7 +215,7 @@ impl Server {
         {
             said += &line;
             let answer = match line.get(..4).unwrap_or_default() {
-                "EHLO" => "250-here\r\n250 AUTH PLAIN",
+                "EHLO" => self.hello,
                 "AUTH" => self.auth,
                 "RCPT" => self.rcpt,
                 "QUIT" => "221 bye",
@@ -300,12 +305,31 @@ async fn a_servers_no_for_now_is_told_from_its_no_for_good() {
 }
 
 #[tokio::test]
-async fn a_refused_login_is_not_the_mails_fault() {
-    let strict = Server {
-        auth: "535 wrong password",
-        ..OBLIGING
-    };
-    assert!(strict.error("user:hunter2@").await.is_transient());
+async fn what_a_server_refuses_before_the_mail_is_not_the_mails_fault() {
+    let servers = [
+        Server {
+            greeting: "554 your address is on a blocklist",
+            ..OBLIGING
+        },
+        Server {
+            hello: "550 who are you",
+            ..OBLIGING
+        },
+        Server {
+            auth: "535 wrong password",
+            ..OBLIGING
+        },
+    ];
+    for server in servers {
+        let error = server.error("user:hunter2@").await;
+        assert!(matches!(error, LettreError::Refused(_)), "{error:?}");
+        assert!(error.is_transient(), "{error:?}");
+        assert!(
+            error.reason().contains("it replied 5"),
+            "{}",
+            error.reason()
+        );
+    }
 }
 
 #[tokio::test]

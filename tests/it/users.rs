@@ -41,11 +41,18 @@ pub(crate) fn key() -> RegistrationKey {
 
 /// Registrations by tokio's clock.
 pub(crate) fn registrations<S: RegistrationStore>(store: S) -> Registrations<S> {
-    Registrations::new(store, key()).with_clock(TokioClock(Instant::now()))
+    Registrations::new(store, key()).with_clock(TokioClock::start())
 }
 
 /// Goes with tokio's time, which tests pause and advance.
 pub(crate) struct TokioClock(Instant);
+
+impl TokioClock {
+    /// A clock that shows 1970's first instant now.
+    pub(crate) fn start() -> Self {
+        Self(Instant::now())
+    }
+}
 
 impl Clock for TokioClock {
     fn now(&self) -> DateTime<Utc> {

@@ -28,6 +28,11 @@ pub enum Settlement {
         /// When to try again.
         retry_at: DateTime<Utc>,
     },
+    /// It was not tried: this sender can't open its code. Another one may, and no try is counted.
+    Unopened {
+        /// When to look again.
+        retry_at: DateTime<Utc>,
+    },
     /// No try can succeed.
     Permanent,
     /// It was not sent, since it is of no use any more ([`is_sendable`]).
@@ -76,23 +81,22 @@ pub fn settle(
     let mut settled = changed(registration);
     settled.lease = None;
     settled.owed = match settlement {
-        Settlement::Transient { retry_at } => retried(registration, policy, retry_at),
+        Settlement::Transient { retry_at } => {
+            retried(registration, retry_at, 1).filter(|owed| owed.attempts < policy.max_attempts)
+        }
+        Settlement::Unopened { retry_at } => retried(registration, retry_at, 0),
         Settlement::Delivered | Settlement::Permanent | Settlement::Moot => None,
     };
     Some(settled)
 }
 
-fn retried(
-    registration: &Registration,
-    policy: &Policy,
-    retry_at: DateTime<Utc>,
-) -> Option<OwedMail> {
+/// The mail after so many more tries, if its code is still alive when it is looked at again.
+fn retried(registration: &Registration, retry_at: DateTime<Utc>, tries: u32) -> Option<OwedMail> {
     let owed = registration.owed.as_ref()?;
     let code = registration.code.as_ref()?;
-    let attempts = owed.attempts.saturating_add(1);
-    (attempts < policy.max_attempts && retry_at < code.expires_at).then(|| OwedMail {
+    (retry_at < code.expires_at).then(|| OwedMail {
         sealed: owed.sealed.clone(),
-        attempts,
+        attempts: owed.attempts.saturating_add(tries),
         next_at: retry_at,
     })
 }

@@ -105,7 +105,8 @@ async fn survives(postgres: OwnPostgres, redis: Option<OwnServer>) {
         "guard in {guard}: {told:?}, {counts:?}, {:?}",
         chaos.done()
     ));
-    assert!(told.successes > 0, "the load never got through");
+    assert!(told.users.len() * 2 > USERS, "the load seldom got through");
+    assert!(told.replays > 0, "no nonce was tried again");
     chaos.end();
 }
 

@@ -91,7 +91,9 @@ async fn the_dispatcher_is_woken(url: &str) {
     assert_eq!(catcher.received().len(), 0, "nobody delivers yet");
 
     let dispatcher = common.dispatcher();
+    let started = Instant::now();
     while catcher.taken().is_empty() {
+        assert!(started.elapsed() < PATIENCE, "no mail has come");
         tokio::time::sleep(Duration::from_millis(2)).await;
     }
     let mut waited = Vec::new();

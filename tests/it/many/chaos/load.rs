@@ -30,7 +30,7 @@ pub(super) struct Told {
     /// The requests that got no answer.
     unanswered: usize,
     /// The second uses of a nonce that were told to be that.
-    replays: usize,
+    pub(super) replays: usize,
     /// The users who were told `success`.
     pub(super) users: HashSet<usize>,
     /// Nonces that were accepted twice.

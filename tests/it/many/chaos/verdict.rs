@@ -109,6 +109,8 @@ impl Witness {
         assert_eq!(told.accepted_twice, 0, "a nonce was accepted twice");
         self.assert_that_none_was_dead();
         let received = catcher.received();
+        let unchecked = self.seen.lock().unwrap().unchecked;
+        assert!(unchecked * 2 < received.len(), "{unchecked} not looked at");
         let (codes, twice) = self.doubles(&received);
         let mut again = 0;
         for number in &told.users {
