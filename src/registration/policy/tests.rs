@@ -248,6 +248,18 @@ fn a_settlement_ends_the_lease_and_keeps_what_is_to_be_tried_again() {
             },
             None,
         ),
+        (
+            "unopened",
+            Settlement::Unopened { retry_at: at(5) },
+            Some(at(5)),
+        ),
+        (
+            "unopened at expiry",
+            Settlement::Unopened {
+                retry_at: at(4 * 3_600),
+            },
+            None,
+        ),
     ];
     for (name, settlement, next_at) in rows {
         let after = settled(settlement);
@@ -276,6 +288,19 @@ fn the_last_try_that_fails_buries_the_mail() {
         user = settle(&leased, token, &Policy::default(), settlement).unwrap();
         let attempts = user.owed.as_ref().map(|owed| i64::from(owed.attempts));
         assert_eq!(attempts, (attempt < 5).then_some(attempt));
+    }
+}
+
+#[test]
+fn a_mail_that_was_not_opened_has_not_been_tried() {
+    let mut user = issued(&pending(), 0, 1);
+    for look in 1..=20 {
+        let leased = lease(&user, at(look), at(look + 1), When::Early).unwrap();
+        let retry_at = at(look + 1);
+        let token = leased.lease.unwrap().token;
+        let settlement = Settlement::Unopened { retry_at };
+        user = settle(&leased, token, &Policy::default(), settlement).unwrap();
+        assert_eq!(user.owed.as_ref().map(|owed| owed.attempts), Some(0));
     }
 }
 
