@@ -75,7 +75,8 @@
 //! ports as tests, for your own), `postgres`, `redis`, `sqlite`, `smtp` (lettre: SMTP and `.eml`
 //! files).
 //!
-//! The map of the code and the reasons behind it are in [`architecture`], what it costs in
+//! The map of the code and the reasons behind it are in [`architecture`], the attacks and what
+//! answers each in [`threats`], what it costs in
 //! [`performance`].
 
 pub mod app;
@@ -108,6 +109,10 @@ pub use verify::VerifyRequest;
 #[cfg(doc)]
 #[doc = include_str!("docs/architecture.md")]
 pub mod architecture {}
+
+#[cfg(doc)]
+#[doc = include_str!("docs/threats.md")]
+pub mod threats {}
 
 #[cfg(doc)]
 #[doc = include_str!("docs/performance.md")]

@@ -198,7 +198,7 @@ async fn a_superseded_mail_is_never_sent() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_mail_of_no_use_or_under_another_key_is_buried_unsent() {
+async fn a_mail_of_no_use_is_buried_unsent_and_one_under_another_key_is_kept() {
     let other_key = RegistrationKey::from_bytes([8; 32]).unwrap();
     let (store, registrations, mailer) = owed().await;
     let stranger = Registrations::new(store.clone(), other_key);

@@ -21,6 +21,7 @@ mod services;
 mod signature_vectors;
 mod sqlite;
 mod support;
+mod threats;
 mod users;
 mod vectors;
 mod verify;
