@@ -3,6 +3,7 @@
 
 mod faults;
 pub(crate) mod own;
+mod proxy;
 
 use std::{env, time::Duration};
 

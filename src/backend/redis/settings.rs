@@ -1,6 +1,6 @@
 //! Settings of a guard, and connecting it.
 
-use std::{num::NonZeroUsize, time::Duration};
+use std::{num::NonZeroUsize, sync::Arc, time::Duration};
 
 use chrono::{DateTime, TimeDelta, Utc};
 use redis::{Client, ConnectionInfo, IntoConnectionInfo, cluster::ClusterClientBuilder};
@@ -118,9 +118,9 @@ impl RedisSettings {
         let info = info(url)?;
         let address = info.addr().to_string();
         let client = Client::open(info).map_err(|_| RedisGuardError::Url)?;
-        let single = Single::new(client, address, self.answer_timeout());
+        let single = Arc::new(Single::new(client, address, self.answer_timeout()));
         single.live().await?;
-        Ok(RedisReplayGuard::new(self, Servers::One(Box::new(single))))
+        Ok(RedisReplayGuard::new(self, Servers::One(single)))
     }
 
     /// Connects to a cluster, of which any nodes are given.
