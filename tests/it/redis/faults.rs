@@ -164,6 +164,32 @@ async fn a_server_that_is_gone_is_an_error_and_its_return_is_noticed() {
     assert_eq!(claim_now(&strict, 2).await.unwrap(), Claimed);
 }
 
+#[tokio::test]
+async fn a_server_that_has_become_a_replica_is_an_error_and_not_stormed() {
+    let Some(own) = OwnServer::start(&[]).await else {
+        return;
+    };
+    let proxy = Proxy::to(own.port()).await;
+    let guard = Place::on(proxy.url()).guard().await;
+    let mut raw = Place::on(own.url()).raw().await;
+    let mut demote = redis::cmd("REPLICAOF");
+    demote.arg("127.0.0.1").arg(1);
+    let () = demote.query_async(&mut raw).await.unwrap();
+    let since = Instant::now();
+    for number in 0..100 {
+        claim_now(&guard, number).await.unwrap_err();
+        sleep(Duration::from_millis(5)).await;
+    }
+    // Whoever is at the address is looked at again, though not with every claim.
+    let tenths = usize::try_from(since.elapsed().as_millis() / 100).unwrap();
+    assert!((2..=tenths + 2).contains(&proxy.opened()));
+
+    let mut promote = redis::cmd("REPLICAOF");
+    promote.arg("NO").arg("ONE");
+    let () = promote.query_async(&mut raw).await.unwrap();
+    recovers(&guard, 100).await;
+}
+
 /// All nodes of a cluster refuse while one is gone (`cluster-require-full-coverage`).
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_cluster_without_a_node_is_an_error_and_its_return_is_noticed() {
