@@ -73,8 +73,15 @@ impl RedisSettings {
     /// Makes each claim wait until so many replicas have it, for `within` at most (whole
     /// milliseconds, at least 1), by `WAIT`.
     ///
-    /// Too few are an error, which refuses; the nonce is used up then. While a claim waits, later
-    /// ones on the connection wait behind it.
+    /// Too few are an error, which refuses; the nonce is used up then.
+    ///
+    /// This is for few claims a second. All claims of a guard share one connection, on which Redis
+    /// answers one after the other: while one waits, those behind it do, too. So a guard gets about
+    /// one claim through per replication lag. With a replica gone, each claim takes all of `within`,
+    /// and the caller waits [`RESPONSE_TIMEOUT`] longer than that at most: of claims made at once,
+    /// the later ones are [`TimedOut`](RedisGuardError::TimedOut), from the second in line on where
+    /// `within` is longer than [`RESPONSE_TIMEOUT`]. Guards that are connected apart wait side by
+    /// side. In a cluster this is not tested.
     pub fn wait_for_replicas(self, wanted: NonZeroUsize, within: Duration) -> Self {
         let replicas = Some(Replicas { wanted, within });
         Self { replicas, ..self }
