@@ -50,14 +50,13 @@
 //!
 //! # Versions, and what was tested
 //!
-//! Redis 6.2, and later: `SET` with `PXAT`. Valkey speaks the same commands, from its first version
-//! on.
+//! Redis 6.2 or Valkey 7.2, and later: `SET` with `PXAT`. Valkey speaks the same commands.
 //!
-//! Tested is Redis 7.0: one server and its restarts, one with a replica, and a cluster of three
-//! primaries. Not tested are other versions of Redis, Valkey, failovers, proxies that speak Redis,
+//! Tested are Redis 7.0 and Valkey 9.1: one server and its restarts, one with a replica, and a
+//! cluster of three primaries. Not tested are other versions, failovers, proxies that speak Redis,
 //! TLS, and [`wait_for_replicas`](RedisSettings::wait_for_replicas) in a cluster.
 //!
-//! To test Valkey, name its program, which the tests start, and a running server:
+//! To run the tests on Valkey, name its program, which they start, and a running server:
 //!
 //! ```text
 //! REDIS_SERVER=valkey-server TEST_REDIS_URL=redis://127.0.0.1:6379 cargo test --test it redis
