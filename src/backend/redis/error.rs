@@ -7,7 +7,7 @@ use redis::{ErrorKind, RedisError};
 use super::settings::MAX_CLOCK_TOLERANCE;
 
 /// Why a server could not be connected to, or a claim was not made. No URL and no password is in it.
-#[derive(Debug, thiserror::Error)]
+#[derive(Clone, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum RedisGuardError {
     /// The URL names no Redis server. It is not repeated here, since it may hold a password.

@@ -8,7 +8,8 @@
 //!    the answer is [`Unknowable`](crate::nonce::ClaimOutcome::Unknowable): keep clocks in step (NTP,
 //!    slewing).
 //! 3. A server that does not answer within its time is an error, which refuses. The guard connects
-//!    again by itself, with the next claim.
+//!    again by itself, with a later claim: one connection at a time, whatever becomes of the claims
+//!    that wait for it. One late answer does not end a connection; silence does.
 //! 4. A server that evicts forgets nonces that are fresh still: with any `maxmemory-policy` but
 //!    `noeviction`, connecting is an error. Full is then an error, too.
 //!
@@ -18,6 +19,7 @@
 //! | --- | --- | --- |
 //! | restart without persistence, or from an older snapshot | nothing is reopened: nonces dated before the start are `Unknowable` | claims of the node are lost |
 //! | failover | claims that the replica had not got are lost | the same |
+//! | a primary without persistence restarts, and a replica is promoted later | all claims are lost | claims of the node are lost |
 //! | `FLUSHALL`, `DEL` by hand | claims are lost | the same |
 //!
 //! A lost claim can be made again while its nonce is fresh. A server's start is asked for on every
@@ -25,6 +27,11 @@
 //! claim meets a restarted server unknowingly. The connections of a cluster are the driver's, which
 //! makes them anew without a word: there is no such place. Let a cluster's nodes persist
 //! (`appendonly yes`, `appendfsync always`), or not restart by themselves within a nonce's window.
+//!
+//! A primary that restarts empty is the worst of these, if it has replicas: they copy its emptiness.
+//! When one of them is promoted, it has forgotten everything, and its own start, which is what the
+//! guard asks for, is long ago: nothing seems amiss. So let a server that has replicas persist, or not
+//! restart by itself; Redis's own manual asks for the same.
 //!
 //! Replication is asynchronous. [`wait_for_replicas`](RedisSettings::wait_for_replicas) makes a
 //! claim wait until replicas have it; that narrows what a failover loses, but Redis does not promise
@@ -34,9 +41,26 @@
 //! itself, or through what forwards connections one to one. In a cluster, a nonce may be refused as
 //! a replay while its slot moves from node to node.
 //!
-//! # Versions
+//! # Sentinel
 //!
-//! Redis 6.2 or Valkey 7.2, and later: `SET` with `PXAT`.
+//! Sentinel is not supported: the guard does not ask it who the primary is. Give the guard the
+//! current primary's address, or that of a proxy which forwards each connection to the current
+//! primary and ends it when that changes. A server that has become a replica answers `READONLY`; the
+//! guard then connects anew, to whoever is at the same address.
+//!
+//! # Versions, and what was tested
+//!
+//! Redis 6.2 or Valkey 7.2, and later: `SET` with `PXAT`. Valkey speaks the same commands.
+//!
+//! Tested are Redis 7.0 and Valkey 9.1: one server and its restarts, one with a replica, and a
+//! cluster of three primaries. Not tested are other versions, failovers, proxies that speak Redis,
+//! TLS, and [`wait_for_replicas`](RedisSettings::wait_for_replicas) in a cluster.
+//!
+//! To run the tests on Valkey, name its program, which they start, and a running server:
+//!
+//! ```text
+//! REDIS_SERVER=valkey-server TEST_REDIS_URL=redis://127.0.0.1:6379 cargo test --test it redis
+//! ```
 //!
 //! # TLS
 //!

@@ -9,7 +9,7 @@ use ring::digest::{Context, SHA256, digest};
 use tokio::time::timeout;
 
 use super::{
-    CONNECT_TIMEOUT, RedisGuardError, RedisSettings,
+    RedisGuardError, RedisSettings,
     connection::{Servers, Single, ask},
 };
 use crate::{
@@ -60,24 +60,27 @@ impl Inner {
 
     async fn claim_at(
         &self,
-        single: &Single,
+        single: &Arc<Single>,
         entry: &Entry,
     ) -> Result<ClaimOutcome, RedisGuardError> {
-        // Others may be connecting, and take their time.
-        let live = timeout(CONNECT_TIMEOUT, single.live()).await;
-        let live = live.map_err(|_| RedisGuardError::TimedOut(CONNECT_TIMEOUT))??;
+        let live = single.live().await?;
         if self
             .settings
             .is_from_before(entry.issued_at, live.started_by)
         {
             return Ok(ClaimOutcome::Unknowable);
         }
+        let waiting = single.waiting(&live);
         let answers = self.answers(entry, &mut live.connection.clone()).await;
-        if answers
-            .as_ref()
-            .map_or(true, |answers| was_demoted(answers))
-        {
-            single.leave(&live).await;
+        match &answers {
+            Ok(answers) => {
+                waiting.answered();
+                if was_demoted(answers) {
+                    single.leave(&live);
+                }
+            }
+            Err(RedisGuardError::TimedOut(_)) => drop(waiting),
+            Err(_) => single.leave(&live),
         }
         self.read(entry, &answers?)
     }

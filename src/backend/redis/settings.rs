@@ -1,6 +1,6 @@
 //! Settings of a guard, and connecting it.
 
-use std::{num::NonZeroUsize, time::Duration};
+use std::{num::NonZeroUsize, sync::Arc, time::Duration};
 
 use chrono::{DateTime, TimeDelta, Utc};
 use redis::{Client, ConnectionInfo, IntoConnectionInfo, cluster::ClusterClientBuilder};
@@ -73,8 +73,15 @@ impl RedisSettings {
     /// Makes each claim wait until so many replicas have it, for `within` at most (whole
     /// milliseconds, at least 1), by `WAIT`.
     ///
-    /// Too few are an error, which refuses; the nonce is used up then. While a claim waits, later
-    /// ones on the connection wait behind it.
+    /// Too few are an error, which refuses; the nonce is used up then.
+    ///
+    /// This is for few claims a second. All claims of a guard share one connection, on which Redis
+    /// answers one after the other: while one waits, those behind it do, too. So a guard gets about
+    /// one claim through per replication lag. With a replica gone, each claim takes all of `within`,
+    /// and the caller waits [`RESPONSE_TIMEOUT`] longer than that at most: of claims made at once,
+    /// the later ones are [`TimedOut`](RedisGuardError::TimedOut), from the second in line on where
+    /// `within` is longer than [`RESPONSE_TIMEOUT`]. Guards that are connected apart wait side by
+    /// side. In a cluster this is not tested.
     pub fn wait_for_replicas(self, wanted: NonZeroUsize, within: Duration) -> Self {
         let replicas = Some(Replicas { wanted, within });
         Self { replicas, ..self }
@@ -118,9 +125,9 @@ impl RedisSettings {
         let info = info(url)?;
         let address = info.addr().to_string();
         let client = Client::open(info).map_err(|_| RedisGuardError::Url)?;
-        let single = Single::new(client, address, self.answer_timeout());
+        let single = Arc::new(Single::new(client, address, self.answer_timeout()));
         single.live().await?;
-        Ok(RedisReplayGuard::new(self, Servers::One(Box::new(single))))
+        Ok(RedisReplayGuard::new(self, Servers::One(single)))
     }
 
     /// Connects to a cluster, of which any nodes are given.

@@ -5,7 +5,7 @@ use std::{error::Error, num::NonZeroUsize, time::Duration};
 use chrono::TimeDelta;
 use tokio::{
     net::TcpListener,
-    time::{Instant, sleep},
+    time::{Instant, sleep, timeout},
 };
 use tower_registration::{
     backend::redis::{
@@ -15,7 +15,7 @@ use tower_registration::{
     nonce::ClaimOutcome::{Claimed, Replayed, Unknowable},
 };
 
-use super::{OwnServer, Place, TOLERANCE, claim, claim_now};
+use super::{OwnServer, Place, TOLERANCE, claim, claim_now, proxy::Proxy};
 
 /// What scheduling may add to a time-out.
 const SLACK: Duration = Duration::from_millis(700);
@@ -67,6 +67,68 @@ async fn a_server_that_stalls_is_an_error_in_time_and_recovers() {
     recovers(&guard, 3).await;
 }
 
+/// Claims without end, every few milliseconds. Their callers have more or less patience, most of
+/// them less than connecting may take.
+async fn load(guard: RedisReplayGuard) {
+    let patience = [50, 100, 600, 999, 2_000].map(Duration::from_millis);
+    for (number, patience) in (1_000..).zip(patience.into_iter().cycle()) {
+        let guard = guard.clone();
+        tokio::spawn(async move { timeout(patience, claim_now(&guard, number)).await });
+        sleep(Duration::from_millis(5)).await;
+    }
+}
+
+#[tokio::test]
+async fn an_outage_under_load_is_over_when_it_ends_and_costs_few_connections() {
+    const IMPATIENCE: Duration = Duration::from_millis(50);
+    let Some(own) = OwnServer::start(&[]).await else {
+        return;
+    };
+    let proxy = Proxy::to(own.port()).await;
+    let guard = Place::on(proxy.url()).guard().await;
+    let load = tokio::spawn(load(guard.clone()));
+    assert_eq!(claim_now(&guard, 0).await.unwrap(), Claimed);
+
+    proxy.begins();
+    let during = timeout(IMPATIENCE, claim_now(&guard, 1)).await;
+    assert!(!matches!(during, Ok(Ok(_))), "{during:?}");
+    sleep(Duration::from_millis(2_500)).await;
+    proxy.ends();
+    let since = Instant::now();
+    // Those who hang up at once find the way open again, too.
+    for number in 2.. {
+        let claimed = timeout(IMPATIENCE, claim_now(&guard, number)).await;
+        if matches!(claimed, Ok(Ok(Claimed))) {
+            break;
+        }
+        assert!(since.elapsed() < 2 * CONNECT_TIMEOUT, "{claimed:?}");
+        sleep(Duration::from_millis(5)).await;
+    }
+    // The first, one or two tries during the outage, and the last.
+    assert!(proxy.opened() <= 5, "{} connections", proxy.opened());
+    assert!(!load.is_finished());
+}
+
+#[tokio::test]
+async fn a_late_answer_is_nobody_elses_and_the_connection_is_kept() {
+    let Some(own) = OwnServer::start(&[]).await else {
+        return;
+    };
+    let proxy = Proxy::to(own.port()).await;
+    let guard = Place::on(proxy.url()).guard().await;
+    let mut pause = redis::cmd("CLIENT");
+    pause.arg("PAUSE").arg(700).arg("ALL");
+    let mut raw = Place::on(own.url()).raw().await;
+    let () = pause.query_async(&mut raw).await.unwrap();
+    let late = claim_now(&guard, 1).await.unwrap_err();
+    assert!(matches!(late, RedisGuardError::TimedOut(_)), "{late:?}");
+    // The answer to the first comes before that to the second.
+    assert_eq!(claim_now(&guard, 2).await.unwrap(), Claimed);
+    assert_eq!(claim_now(&guard, 1).await.unwrap(), Replayed);
+    assert_eq!(claim_now(&guard, 3).await.unwrap(), Claimed);
+    assert_eq!(proxy.opened(), 1);
+}
+
 #[tokio::test]
 async fn a_server_that_is_gone_is_an_error_and_its_return_is_noticed() {
     let Some(mut own) = OwnServer::start(&[]).await else {
@@ -100,6 +162,32 @@ async fn a_server_that_is_gone_is_an_error_and_its_return_is_noticed() {
     // After a while, new nonces are accepted again.
     sleep(TOLERANCE + Duration::from_secs(1)).await;
     assert_eq!(claim_now(&strict, 2).await.unwrap(), Claimed);
+}
+
+#[tokio::test]
+async fn a_server_that_has_become_a_replica_is_an_error_and_not_stormed() {
+    let Some(own) = OwnServer::start(&[]).await else {
+        return;
+    };
+    let proxy = Proxy::to(own.port()).await;
+    let guard = Place::on(proxy.url()).guard().await;
+    let mut raw = Place::on(own.url()).raw().await;
+    let mut demote = redis::cmd("REPLICAOF");
+    demote.arg("127.0.0.1").arg(1);
+    let () = demote.query_async(&mut raw).await.unwrap();
+    let since = Instant::now();
+    for number in 0..100 {
+        claim_now(&guard, number).await.unwrap_err();
+        sleep(Duration::from_millis(5)).await;
+    }
+    // Whoever is at the address is looked at again, though not with every claim.
+    let tenths = usize::try_from(since.elapsed().as_millis() / 100).unwrap();
+    assert!((2..=tenths + 2).contains(&proxy.opened()));
+
+    let mut promote = redis::cmd("REPLICAOF");
+    promote.arg("NO").arg("ONE");
+    let () = promote.query_async(&mut raw).await.unwrap();
+    recovers(&guard, 100).await;
 }
 
 /// All nodes of a cluster refuse while one is gone (`cluster-require-full-coverage`).

@@ -1,9 +1,10 @@
 //! Servers that a test starts for itself, to stop, fill or set as it likes.
 
-use std::{net::TcpListener, process::Stdio, time::Duration};
+use std::{env, ffi::OsString, net::TcpListener, process::Stdio, time::Duration};
 
 use tempfile::TempDir;
 use tokio::{
+    net::TcpStream,
     process::{Child, Command},
     time::{Instant, sleep},
 };
@@ -12,6 +13,9 @@ use crate::services::missing;
 
 const PATIENCE: Duration = Duration::from_secs(10);
 const LOOK: Duration = Duration::from_millis(20);
+/// How long a server may take to find that its port is not free.
+const SETTLES: Duration = Duration::from_millis(100);
+const TRIES: usize = 5;
 
 /// A server without persistence on this machine; it ends with this value.
 pub(crate) struct OwnServer {
@@ -23,26 +27,31 @@ pub(crate) struct OwnServer {
 
 impl OwnServer {
     /// Starts a server with these options, or says that there is none to start.
+    ///
+    /// A port that was free a moment ago may be somebody else's by now: then there is another try.
     pub(crate) async fn start(options: &[&str]) -> Option<Self> {
         let options: Vec<_> = options.iter().map(ToString::to_string).collect();
-        let directory = tempfile::tempdir().unwrap();
-        let port = free_port();
-        match spawn(port, &options, &directory) {
-            Ok(child) => {
-                let own = Self {
-                    port,
-                    options,
-                    directory,
-                    child,
-                };
-                own.is_up().await;
-                Some(own)
-            }
-            Err(why) => {
-                missing("redis-server (on the PATH)", why);
-                None
+        for _ in 0..TRIES {
+            let directory = tempfile::tempdir().unwrap();
+            let port = free_port();
+            let child = match spawn(port, &options, &directory) {
+                Ok(child) => child,
+                Err(why) => {
+                    missing(&format!("{} (REDIS_SERVER)", program().display()), why);
+                    return None;
+                }
+            };
+            let mut own = Self {
+                port,
+                options: options.clone(),
+                directory,
+                child,
+            };
+            if own.is_up().await {
+                return Some(own);
             }
         }
+        panic!("{} does not start", program().display());
     }
 
     pub(crate) fn url(&self) -> String {
@@ -61,23 +70,32 @@ impl OwnServer {
     /// Starts it anew at the same address.
     pub(crate) async fn restart(&mut self) {
         self.child = spawn(self.port, &self.options, &self.directory).unwrap();
-        self.is_up().await;
+        assert!(self.is_up().await, "the server does not start anew");
     }
 
-    async fn is_up(&self) {
+    /// Waits until it takes connections; `false` if it ended instead.
+    async fn is_up(&mut self) -> bool {
         let since = Instant::now();
-        while tokio::net::TcpStream::connect(("127.0.0.1", self.port))
-            .await
-            .is_err()
-        {
-            assert!(since.elapsed() < PATIENCE, "redis-server does not start");
+        while TcpStream::connect(("127.0.0.1", self.port)).await.is_err() {
+            if self.child.try_wait().unwrap().is_some() {
+                return false;
+            }
+            assert!(since.elapsed() < PATIENCE, "the server takes its time");
             sleep(LOOK).await;
         }
+        // Where it was somebody else who answered, this server is about to end.
+        sleep(SETTLES).await;
+        self.child.try_wait().unwrap().is_none()
     }
 }
 
+/// What is started: `redis-server`, or what `REDIS_SERVER` names (`valkey-server`).
+fn program() -> OsString {
+    env::var_os("REDIS_SERVER").unwrap_or_else(|| "redis-server".into())
+}
+
 fn spawn(port: u16, options: &[String], directory: &TempDir) -> std::io::Result<Child> {
-    Command::new("redis-server")
+    Command::new(program())
         .args(["--port", &port.to_string(), "--bind", "127.0.0.1"])
         .args(["--save", "", "--appendonly", "no", "--daemonize", "no"])
         .args(options)
@@ -87,7 +105,7 @@ fn spawn(port: u16, options: &[String], directory: &TempDir) -> std::io::Result<
         .spawn()
 }
 
-/// A port below those of a cluster's own talk, which is at 10,000 more.
+/// A port that nobody has at the moment, below those of a cluster's own talk, which is at 10,000 more.
 fn free_port() -> u16 {
     loop {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
