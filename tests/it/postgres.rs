@@ -3,7 +3,10 @@
 use std::{
     collections::HashSet,
     future::Future,
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
     time::{Duration, Instant},
 };
 
@@ -811,7 +814,8 @@ async fn between(place: &Place) -> (String, TcpListener, String) {
     let user = authority
         .rsplit_once('@')
         .map_or("postgres", |(user, _)| user);
-    let through = format!("postgres://{user}@{here}{}", url.path());
+    // What passes is to be read.
+    let through = format!("postgres://{user}@{here}{}?sslmode=disable", url.path());
     (server, listener, through)
 }
 
@@ -881,9 +885,15 @@ async fn a_server_that_is_cut_off_is_an_error_in_time_and_comes_back() {
     .await;
 }
 
-/// Passes on to the server of `place`, each thing that a client sends later by `delay`.
-async fn long_way(place: &Place, delay: Duration) -> String {
+/// Passes on to the server of `place`: of what a client sends, what `passes`, and that later by
+/// `delay`.
+async fn long_way(
+    place: &Place,
+    delay: Duration,
+    passes: impl Fn(&[u8]) -> bool + Send + Sync + 'static,
+) -> String {
     let (server, listener, through) = between(place).await;
+    let passes = Arc::new(passes);
     tokio::spawn(async move {
         loop {
             let (client, _) = listener.accept().await.unwrap();
@@ -892,11 +902,14 @@ async fn long_way(place: &Place, delay: Duration) -> String {
             let (mut asked, mut told) = client.into_split();
             let (mut answers, mut questions) = server.into_split();
             tokio::spawn(async move { copy(&mut answers, &mut told).await });
+            let passes = passes.clone();
             tokio::spawn(async move {
                 let mut sent = vec![0; 65_536];
                 while let Ok(length @ 1..) = asked.read(&mut sent).await {
                     tokio::time::sleep(delay).await;
-                    questions.write_all(&sent[..length]).await.unwrap();
+                    if passes(&sent[..length]) {
+                        questions.write_all(&sent[..length]).await.unwrap();
+                    }
                 }
             });
         }
@@ -904,11 +917,45 @@ async fn long_way(place: &Place, delay: Duration) -> String {
     through
 }
 
+/// The empty round trip by which sqlx takes a connection back: a Sync alone.
+const EMPTY_TRIP: &[u8] = b"S\0\0\0\x04";
+
+#[tokio::test]
+async fn a_connection_that_falls_silent_after_its_answer_frees_its_place_in_time() {
+    in_schema(|place| async move {
+        let swallowed = Arc::new(AtomicUsize::new(0));
+        let counted = swallowed.clone();
+        let url = long_way(&place, Duration::ZERO, move |sent| {
+            let passes = sent != EMPTY_TRIP;
+            counted.fetch_add(usize::from(!passes), Ordering::Relaxed);
+            passes
+        })
+        .await;
+        let backend = place.settings().connections(2).connect(&url).await.unwrap();
+        let (store, jane) = (backend.registrations(), user("jane"));
+        for _ in 0..2 {
+            assert_eq!(store.load(&jane).await.unwrap(), None);
+        }
+        let began = Instant::now();
+        eventually(async || (swallowed.load(Ordering::Relaxed) == 2).then_some(())).await;
+        let again = eventually(async || store.load(&jane).await.ok()).await;
+        assert_eq!(again, None);
+        let margin = Duration::from_secs(1);
+        assert!(
+            began.elapsed() < ANSWER_TIMEOUT + margin,
+            "{:?}",
+            began.elapsed()
+        );
+        backend.close().await;
+    })
+    .await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_claim_costs_one_round_trip_and_a_load_with_its_swap_two() {
     const TRIP: Duration = Duration::from_millis(100);
     in_schema(|place| async move {
-        let url = long_way(&place, TRIP).await;
+        let url = long_way(&place, TRIP, |_| true).await;
         let settings = place.settings().connections(2);
         let backend = settings.connect(&url).await.unwrap();
         enter(&backend, "jane", &pending()).await;
