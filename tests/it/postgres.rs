@@ -210,7 +210,7 @@ async fn close(backends: impl IntoIterator<Item = PostgresBackend>) {
     }
 }
 
-/// Asks again and again until there is something, for ten seconds at most.
+/// Asks again and again until there is something, for twenty seconds at most.
 async fn eventually<T, F: Future<Output = Option<T>>>(mut look: impl FnMut() -> F) -> T {
     let looking = async {
         loop {
@@ -220,7 +220,7 @@ async fn eventually<T, F: Future<Output = Option<T>>>(mut look: impl FnMut() -> 
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     };
-    timeout(Duration::from_secs(10), looking).await.unwrap()
+    timeout(Duration::from_secs(20), looking).await.unwrap()
 }
 
 #[tokio::test]
@@ -685,6 +685,30 @@ async fn a_swap_wakes_the_dispatcher_of_another_process_also_after_its_connectio
         listener.stop().await;
         dispatcher.stop().await;
         close([here, there]).await;
+    })
+    .await;
+}
+
+/// The first `LISTEN` is never answered.
+#[tokio::test]
+async fn a_listener_that_is_not_answered_listens_again() {
+    in_schema(|place| async move {
+        let swallowed = Arc::new(AtomicUsize::new(0));
+        let counted = swallowed.clone();
+        let url = long_way(&place, Duration::ZERO, move |sent| {
+            let listens = sent.windows(6).any(|word| word == b"LISTEN");
+            !listens || counted.fetch_add(1, Ordering::Relaxed) > 0
+        })
+        .await;
+        let backend = place.settings().connect(&url).await.unwrap();
+        let dispatcher = dispatcher(&backend, &ManualClock::at(at(0)), &MemoryMailer::new());
+        let dispatcher = dispatcher.start();
+        let listener = backend.listen(dispatcher.wake());
+        let _ = listens(&place, None).await;
+        assert!(swallowed.load(Ordering::Relaxed) > 1);
+        listener.stop().await;
+        dispatcher.stop().await;
+        backend.close().await;
     })
     .await;
 }

@@ -53,9 +53,12 @@ impl Ask {
     }
 }
 
-async fn in_time<T>(
-    asking: impl Future<Output = Result<T, sqlx::Error>>,
-) -> Result<T, PostgresError> {
+pub(super) async fn in_time<T, E>(
+    asking: impl Future<Output = Result<T, E>>,
+) -> Result<T, PostgresError>
+where
+    PostgresError: From<E>,
+{
     match timeout(ANSWER_TIMEOUT, asking).await {
         Ok(answer) => Ok(answer?),
         Err(_) => Err(PostgresError::TimedOut),
