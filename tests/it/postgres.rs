@@ -360,6 +360,31 @@ async fn a_full_table_refuses_new_nonces_until_old_ones_pass() {
     .await;
 }
 
+/// Each look at the table takes three seconds and finds it full; in between, room is made.
+#[tokio::test]
+async fn a_slow_claim_on_a_full_table_ends_in_time() {
+    in_schema(|place| async move {
+        let backend = place.connect().await;
+        assert_eq!(claim(&backend, 0).await, ClaimOutcome::Claimed);
+        place
+            .run(
+                "CREATE OR REPLACE FUNCTION {schema}.tower_registration_claim( \
+                 this_key BYTEA, this_end BIGINT, this_now BIGINT, capacity BIGINT \
+                 ) RETURNS INTEGER LANGUAGE plpgsql VOLATILE AS \
+                 $$ BEGIN PERFORM pg_sleep(3); RETURN 4; END $$",
+            )
+            .await;
+        let began = Instant::now();
+        let late = try_claim(&backend.replay_guard(), 1, 400).await;
+        assert!(matches!(late, Err(PostgresError::TimedOut)), "{late:?}");
+        let margin = Duration::from_millis(900);
+        assert!(began.elapsed() < ANSWER_TIMEOUT + margin);
+        assert_eq!(backend.replay_guard().live().await.unwrap(), 0);
+        backend.close().await;
+    })
+    .await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn ten_processes_that_start_at_once_make_the_tables_once() {
     in_schema(|place| async move {

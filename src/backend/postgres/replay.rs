@@ -12,7 +12,11 @@ use std::{
 use ring::digest;
 use sqlx::{SqlStr, query_as};
 
-use super::{PostgresError, ask::Ask, schema::Schema};
+use super::{
+    PostgresError,
+    ask::{Ask, in_time},
+    schema::Schema,
+};
 use crate::{
     nonce::{Claim, ClaimOutcome, ReplayGuard},
     trace,
@@ -51,7 +55,8 @@ const LIVE: &str = "\
 /// A [`ReplayGuard`] in PostgreSQL, which any number of processes on any number of machines share.
 ///
 /// 1. A nonce is known by application and random value alone.
-/// 2. A claim is one statement and one round trip, whatever its outcome.
+/// 2. A claim is one statement and one round trip, whatever its outcome; at a full table, where
+///    room is looked for, three. [`ANSWER_TIMEOUT`](super::ANSWER_TIMEOUT) bounds them together.
 /// 3. An entry is kept until 15 s after its `fresh_until`, and then until a process that claims
 ///    deletes it, a bounded batch at a time and beside its claims; a nonce that meets it is
 ///    [`Replayed`](ClaimOutcome::Replayed) still.
@@ -178,7 +183,7 @@ impl ReplayGuard for PostgresReplayGuard {
 
     fn claim(&self, claim: Claim<'_>) -> Self::Future {
         let now = claim.now.timestamp_micros();
-        Box::pin(self.clone().decide(Entry::of(&claim), now))
+        Box::pin(in_time(self.clone().decide(Entry::of(&claim), now)))
     }
 }
 
