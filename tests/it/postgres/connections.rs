@@ -131,7 +131,8 @@ async fn a_claim_costs_one_round_trip_and_a_load_with_its_swap_two() {
         };
         let trips = |began: Instant| began.elapsed().as_millis() / TRIP.as_millis();
         let jane = user("jane");
-        let (mut resend, mut claim) = (0, 0);
+        // The least, since a busy machine adds to what a trip takes.
+        let (mut resend, mut claim) = (u128::MAX, u128::MAX);
         // The first times, each connection prepares its statements.
         for round in 0..6 {
             rested().await;
@@ -140,14 +141,14 @@ async fn a_claim_costs_one_round_trip_and_a_load_with_its_swap_two() {
             registration.version += 1;
             let swapped = store.replace(&jane, round, &registration).await;
             assert!(swapped.unwrap());
-            resend = trips(began);
+            resend = resend.min(trips(began));
             for number in [0, 1] {
                 rested().await;
                 let number = usize::try_from(round).unwrap() * 2 + number;
                 let began = Instant::now();
                 let claimed = try_claim(&guard, number, 0).await.unwrap();
                 assert_eq!(claimed, ClaimOutcome::Claimed);
-                claim = trips(began);
+                claim = claim.min(trips(began));
             }
         }
         assert_eq!((resend, claim), (2, 1));
