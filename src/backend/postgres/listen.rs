@@ -37,7 +37,7 @@ impl PostgresBackend {
     #[must_use = "the handle stops it cleanly"]
     pub fn listen(&self, wake: Wake) -> PostgresListener {
         let options = self.pool.connect_options().as_ref().clone();
-        let listening = listen(options, self.schema.channel(), wake);
+        let listening = Box::pin(listen(options, self.schema.channel(), wake));
         let mut closed = self.pool.close_event();
         PostgresListener(tokio::spawn(async move {
             // An error says that the pool was closed.
