@@ -2,6 +2,8 @@
 //! the crate imports them, and an embedder may put another in the place of each.
 
 pub mod memory;
+#[cfg(any(feature = "postgres", feature = "sqlite"))]
+mod nonce_key;
 #[cfg(feature = "postgres")]
 pub mod postgres;
 #[cfg(feature = "redis")]

@@ -3,7 +3,7 @@
 use std::future::Future;
 
 use sqlx::{
-    Connection, FromRow, PgConnection, PgPool, Postgres,
+    FromRow, PgPool, Postgres,
     pool::PoolConnection,
     postgres::{PgArguments, PgRow},
     query::QueryAs,
@@ -29,9 +29,7 @@ impl Ask {
     {
         in_time(async {
             let mut held = self.hold().await?;
-            let answer = statement.fetch_optional(held.connection()?).await;
-            held.answered();
-            answer
+            statement.fetch_optional(&mut *held.0).await
         })
         .await
     }
@@ -45,54 +43,40 @@ impl Ask {
     {
         in_time(async {
             let mut held = self.hold().await?;
-            let answer = statement.fetch_all(held.connection()?).await;
-            held.answered();
-            answer
+            statement.fetch_all(&mut *held.0).await
         })
         .await
     }
 
-    async fn hold(&self) -> Result<Held, sqlx::Error> {
-        Ok(Held(Some(self.0.acquire().await?)))
+    pub(super) async fn hold(&self) -> Result<Held, sqlx::Error> {
+        Ok(Held(self.0.acquire().await?))
     }
 }
 
-async fn in_time<T>(
-    asking: impl Future<Output = Result<T, sqlx::Error>>,
-) -> Result<T, PostgresError> {
+pub(super) async fn in_time<T, E>(
+    asking: impl Future<Output = Result<T, E>>,
+) -> Result<T, PostgresError>
+where
+    PostgresError: From<E>,
+{
     match timeout(ANSWER_TIMEOUT, asking).await {
         Ok(answer) => Ok(answer?),
         Err(_) => Err(PostgresError::TimedOut),
     }
 }
 
-/// A connection with a statement under way.
-struct Held(Option<PoolConnection<Postgres>>);
+/// A connection for one statement, given back however that ends.
+pub(super) struct Held(pub(super) PoolConnection<Postgres>);
 
-impl Held {
-    fn connection(&mut self) -> Result<&mut PgConnection, sqlx::Error> {
-        self.0.as_deref_mut().ok_or(sqlx::Error::PoolClosed)
-    }
-
-    /// The statement is over: the connection may serve the next.
-    fn answered(mut self) {
-        drop(self.0.take());
-    }
-}
-
-/// Time ran out, or nobody waits any more. Given back as it is, the connection would be waited for
-/// without end if the server is cut off, and its place in the pool be lost.
+/// Before it takes a connection back, sqlx reads what is left of an answer and makes an empty round
+/// trip, both without a bound: were the server cut off, the place in the pool would be lost. What
+/// is not given back in time is dropped, and its place is free.
 impl Drop for Held {
     fn drop(&mut self) {
-        if let Some(mut connection) = self.0.take()
-            && let Ok(runtime) = Handle::try_current()
-        {
-            runtime.spawn(async move {
-                let answer = timeout(ANSWER_TIMEOUT, connection.ping()).await;
-                if !matches!(answer, Ok(Ok(()))) {
-                    connection.close_on_drop();
-                }
-            });
+        let given_back = self.0.return_to_pool();
+        // Without a runtime there is nothing to wait with, and it is dropped at once.
+        if let Ok(runtime) = Handle::try_current() {
+            runtime.spawn(async move { timeout(ANSWER_TIMEOUT, given_back).await });
         }
     }
 }

@@ -116,15 +116,15 @@ impl PostgresSettings {
     pub async fn from_pool(self, pool: PgPool) -> Result<PostgresBackend, PostgresError> {
         let schema = Schema::new(&self.schema)?;
         let target = Target::of(&pool.connect_options(), schema.name());
-        let mut connection = match timeout(ANSWER_TIMEOUT, pool.acquire()).await {
-            Ok(Ok(connection)) => connection,
+        let mut held = match timeout(ANSWER_TIMEOUT, Ask(pool.clone()).hold()).await {
+            Ok(Ok(held)) => held,
             Ok(Err(error)) => {
                 return Err(setup(PostgresFault::of(&error, &target), &target, error));
             }
             Err(_) => return Err(PostgresError::TimedOut),
         };
-        migrate(&mut connection, &schema, &target).await?;
-        drop(connection);
+        migrate(&mut held.0, &schema, &target).await?;
+        drop(held);
         Ok(PostgresBackend {
             pool,
             schema,

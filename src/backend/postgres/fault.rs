@@ -100,54 +100,64 @@ pub(super) struct Advice<'a>(pub(super) PostgresFault, pub(super) &'a Target);
 
 impl fmt::Display for Advice<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self(
-            fault,
-            Target {
-                server,
-                user,
-                database,
-                schema,
-                ..
-            },
-        ) = self;
-        match fault {
-            PostgresFault::Unreachable => write!(
-                f,
-                "no PostgreSQL server answers at {server}: start it, or correct host and port in the URL"
-            ),
-            PostgresFault::NotReady => write!(
-                f,
-                "the PostgreSQL server at {server} is starting or stopping: try again"
-            ),
-            PostgresFault::TooManyConnections => write!(
-                f,
-                "the PostgreSQL server at {server} has no connection left: raise its `max_connections`, or lower those of its clients' pools"
-            ),
-            PostgresFault::Tls => write!(
-                f,
-                "no TLS with the PostgreSQL server at {server}: correct `sslmode` or `sslrootcert` in the URL"
-            ),
-            PostgresFault::UserRefused => write!(
-                f,
-                "the PostgreSQL server at {server} refuses the user `{user}`: correct user and password in the URL, or the server's pg_hba.conf"
-            ),
-            PostgresFault::NoDatabase => write!(
-                f,
-                "the PostgreSQL server at {server} has no database `{database}`: create it, or correct the URL"
-            ),
-            PostgresFault::NoSchema => write!(
-                f,
-                "the database `{database}` has no schema `{schema}`: create it, or set another"
-            ),
-            PostgresFault::NoRights => write!(
-                f,
-                "the user `{user}` may not make or use the tables in schema `{schema}` of database `{database}`: let its owner run `CREATE SCHEMA \"{schema}\" AUTHORIZATION \"{user}\"`, or grant what is missing"
-            ),
-            PostgresFault::Other => write!(
-                f,
-                "the tables in schema `{schema}` of database `{database}` on the PostgreSQL server at {server} could not be made or brought up to date"
-            ),
+        f.write_str(&self.what_is_wrong())?;
+        match self.what_to_change() {
+            Some(change) => write!(f, ": {change}"),
+            None => Ok(()),
         }
+    }
+}
+
+impl Advice<'_> {
+    fn what_is_wrong(&self) -> String {
+        let Target {
+            server,
+            user,
+            database,
+            schema,
+            ..
+        } = self.1;
+        let at = format!("the PostgreSQL server at {server}");
+        let tables = format!("the tables in schema `{schema}` of database `{database}`");
+        match self.0 {
+            PostgresFault::Unreachable => format!("no PostgreSQL server answers at {server}"),
+            PostgresFault::NotReady => format!("{at} is starting or stopping"),
+            PostgresFault::TooManyConnections => format!("{at} has no connection left"),
+            PostgresFault::Tls => format!("no TLS with {at}"),
+            PostgresFault::UserRefused => format!("{at} refuses the user `{user}`"),
+            PostgresFault::NoDatabase => format!("{at} has no database `{database}`"),
+            PostgresFault::NoSchema => {
+                format!("the database `{database}` has no schema `{schema}`")
+            }
+            PostgresFault::NoRights => format!("the user `{user}` may not make or use {tables}"),
+            PostgresFault::Other => {
+                format!("{tables} on {at} could not be made or brought up to date")
+            }
+        }
+    }
+
+    fn what_to_change(&self) -> Option<String> {
+        let Target { user, schema, .. } = self.1;
+        let change = match self.0 {
+            PostgresFault::Unreachable => "start it, or correct host and port in the URL",
+            PostgresFault::NotReady => "try again",
+            PostgresFault::TooManyConnections => {
+                "raise its `max_connections`, or lower those of its clients' pools"
+            }
+            PostgresFault::Tls => "correct `sslmode` or `sslrootcert` in the URL",
+            PostgresFault::UserRefused => {
+                "correct user and password in the URL, or the server's pg_hba.conf"
+            }
+            PostgresFault::NoDatabase => "create it, or correct the URL",
+            PostgresFault::NoSchema => "create it, or set another",
+            PostgresFault::NoRights => {
+                return Some(format!(
+                    "let its owner run `CREATE SCHEMA \"{schema}\" AUTHORIZATION \"{user}\"`, or grant what is missing"
+                ));
+            }
+            PostgresFault::Other => return None,
+        };
+        Some(change.to_owned())
     }
 }
 

@@ -11,7 +11,7 @@ use tokio::{
     time::{sleep, timeout},
 };
 
-use super::{ACQUIRE_TIMEOUT, ANSWER_TIMEOUT, PostgresBackend};
+use super::{ACQUIRE_TIMEOUT, PostgresBackend, PostgresError, ask::in_time};
 use crate::{delivery::Wake, trace};
 
 /// Pause before a lost connection is made anew.
@@ -37,7 +37,7 @@ impl PostgresBackend {
     #[must_use = "the handle stops it cleanly"]
     pub fn listen(&self, wake: Wake) -> PostgresListener {
         let options = self.pool.connect_options().as_ref().clone();
-        let listening = listen(options, self.schema.channel(), wake);
+        let listening = Box::pin(listen(options, self.schema.channel(), wake));
         let mut closed = self.pool.close_event();
         PostgresListener(tokio::spawn(async move {
             // An error says that the pool was closed.
@@ -72,9 +72,9 @@ async fn listen(options: PgConnectOptions, channel: String, wake: Wake) {
     }
 }
 
-async fn attend(pool: &PgPool, channel: &str, wake: &Wake) -> Result<Infallible, sqlx::Error> {
+async fn attend(pool: &PgPool, channel: &str, wake: &Wake) -> Result<Infallible, PostgresError> {
     let mut listener = PgListener::connect_with(pool).await?;
-    listener.listen(channel).await?;
+    in_time(listener.listen(channel)).await?;
     // For what was owed before.
     wake.wake();
     loop {
@@ -83,9 +83,7 @@ async fn attend(pool: &PgPool, channel: &str, wake: &Wake) -> Result<Infallible,
             heard?;
             wake.wake();
         } else {
-            let asked = sqlx::query("SELECT 1").execute(&mut listener);
-            let answer = timeout(ANSWER_TIMEOUT, asked).await;
-            answer.unwrap_or(Err(sqlx::Error::PoolTimedOut))?;
+            in_time(sqlx::query("SELECT 1").execute(&mut listener)).await?;
         }
     }
 }

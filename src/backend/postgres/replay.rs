@@ -9,11 +9,15 @@ use std::{
     },
 };
 
-use ring::digest;
 use sqlx::{SqlStr, query_as};
 
-use super::{PostgresError, ask::Ask, schema::Schema};
+use super::{
+    PostgresError,
+    ask::{Ask, in_time},
+    schema::Schema,
+};
 use crate::{
+    backend::nonce_key::NonceEntry,
     nonce::{Claim, ClaimOutcome, ReplayGuard},
     trace,
 };
@@ -51,7 +55,8 @@ const LIVE: &str = "\
 /// A [`ReplayGuard`] in PostgreSQL, which any number of processes on any number of machines share.
 ///
 /// 1. A nonce is known by application and random value alone.
-/// 2. A claim is one statement and one round trip, whatever its outcome.
+/// 2. A claim is one statement and one round trip, whatever its outcome; at a full table, where
+///    room is looked for, three. [`ANSWER_TIMEOUT`](super::ANSWER_TIMEOUT) bounds them together.
 /// 3. An entry is kept until 15 s after its `fresh_until`, and then until a process that claims
 ///    deletes it, a bounded batch at a time and beside its claims; a nonce that meets it is
 ///    [`Replayed`](ClaimOutcome::Replayed) still.
@@ -114,7 +119,7 @@ impl PostgresReplayGuard {
         Ok(live.map_or(0, |(live,)| u64::try_from(live).unwrap_or(0)))
     }
 
-    async fn decide(self, entry: Entry, now: i64) -> Result<ClaimOutcome, PostgresError> {
+    async fn decide(self, entry: NonceEntry, now: i64) -> Result<ClaimOutcome, PostgresError> {
         let mut outcome = self.enter(&entry, now).await?;
         if outcome.is_none() && self.forget(now).await? {
             outcome = self.enter(&entry, now).await?;
@@ -129,7 +134,11 @@ impl PostgresReplayGuard {
     }
 
     /// `None` is full.
-    async fn enter(&self, entry: &Entry, now: i64) -> Result<Option<ClaimOutcome>, PostgresError> {
+    async fn enter(
+        &self,
+        entry: &NonceEntry,
+        now: i64,
+    ) -> Result<Option<ClaimOutcome>, PostgresError> {
         let statement = query_as(self.claim.clone())
             .bind(&entry.key[..])
             .bind(entry.fresh_until)
@@ -178,7 +187,7 @@ impl ReplayGuard for PostgresReplayGuard {
 
     fn claim(&self, claim: Claim<'_>) -> Self::Future {
         let now = claim.now.timestamp_micros();
-        Box::pin(self.clone().decide(Entry::of(&claim), now))
+        Box::pin(in_time(self.clone().decide(NonceEntry::of(&claim), now)))
     }
 }
 
@@ -200,23 +209,5 @@ impl<'a> Turn<'a> {
 impl Drop for Turn<'_> {
     fn drop(&mut self) {
         self.0.store(false, Ordering::Release);
-    }
-}
-
-/// A nonce as the table keeps it.
-struct Entry {
-    key: Vec<u8>,
-    fresh_until: i64,
-}
-
-impl Entry {
-    fn of(claim: &Claim<'_>) -> Self {
-        let app = digest::digest(&digest::SHA256, claim.app.as_str().as_bytes());
-        let mut key = app.as_ref()[..16].to_vec();
-        key.extend_from_slice(claim.nonce.as_bytes());
-        Self {
-            key,
-            fresh_until: claim.fresh_until.timestamp_micros(),
-        }
     }
 }

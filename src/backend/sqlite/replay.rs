@@ -9,11 +9,11 @@ use std::{
     },
 };
 
-use ring::digest;
 use sqlx::SqlitePool;
 
 use super::SqliteError;
 use crate::{
+    backend::nonce_key::NonceEntry,
     nonce::{Claim, ClaimOutcome, ReplayGuard},
     trace,
 };
@@ -98,7 +98,7 @@ impl SqliteReplayGuard {
         Ok(u64::try_from(live).unwrap_or(0))
     }
 
-    async fn decide(self, entry: Entry, now: i64) -> Result<ClaimOutcome, SqliteError> {
+    async fn decide(self, entry: NonceEntry, now: i64) -> Result<ClaimOutcome, SqliteError> {
         let mut outcome = self.enter(&entry, now).await?;
         if outcome.is_none() {
             self.forget(now).await?;
@@ -116,7 +116,11 @@ impl SqliteReplayGuard {
     }
 
     /// `None` is full.
-    async fn enter(&self, entry: &Entry, now: i64) -> Result<Option<ClaimOutcome>, SqliteError> {
+    async fn enter(
+        &self,
+        entry: &NonceEntry,
+        now: i64,
+    ) -> Result<Option<ClaimOutcome>, SqliteError> {
         let entered = sqlx::query(ENTER)
             .bind(&entry.key[..])
             .bind(entry.fresh_until)
@@ -156,24 +160,6 @@ impl ReplayGuard for SqliteReplayGuard {
 
     fn claim(&self, claim: Claim<'_>) -> Self::Future {
         let now = claim.now.timestamp_micros();
-        Box::pin(self.clone().decide(Entry::of(&claim), now))
-    }
-}
-
-/// A nonce as the table keeps it.
-struct Entry {
-    key: Vec<u8>,
-    fresh_until: i64,
-}
-
-impl Entry {
-    fn of(claim: &Claim<'_>) -> Self {
-        let app = digest::digest(&digest::SHA256, claim.app.as_str().as_bytes());
-        let mut key = app.as_ref()[..16].to_vec();
-        key.extend_from_slice(claim.nonce.as_bytes());
-        Self {
-            key,
-            fresh_until: claim.fresh_until.timestamp_micros(),
-        }
+        Box::pin(self.clone().decide(NonceEntry::of(&claim), now))
     }
 }

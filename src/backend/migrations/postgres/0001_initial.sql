@@ -99,7 +99,6 @@ BEGIN
     IF NOT FOUND THEN
         RETURN 2;
     END IF;
-    PERFORM nextval('{schema}.tower_registration_nonce_entered');
 
     IF EXISTS (
         SELECT FROM {schema}.tower_registration_nonces
@@ -108,6 +107,8 @@ BEGIN
         RAISE EXCEPTION 'what the nonce would have met has just been forgotten'
         USING ERRCODE = 'TR001';
     END IF;
+    -- Last, since a sequence is not set back when an insert is undone.
+    PERFORM nextval('{schema}.tower_registration_nonce_entered');
     RETURN 1;
 END
 $$;
