@@ -196,8 +196,7 @@ impl VerifyingKey {
     }
 
     /// Whether `signature` is one of `text` under this key.
-    pub(super) fn verifies(&self, text: &str, signature: &[u8]) -> bool {
-        let text = text.as_bytes();
+    pub(super) fn verifies(&self, text: &[u8], signature: &[u8]) -> bool {
         match &*self.0 {
             Inner::Rsa { modulus, exponent } => RsaPublicKeyComponents {
                 n: modulus,

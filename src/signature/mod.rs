@@ -62,6 +62,8 @@
 mod body;
 mod canonical;
 mod check;
+#[cfg(test)]
+mod foreign_tests;
 mod key;
 mod pem;
 mod profile;

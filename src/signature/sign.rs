@@ -192,8 +192,8 @@ mod tests {
             assert_eq!(private.verifying_key(), &public);
             let signature = private.sign("text").unwrap();
             let signature = ApiSignature::decode(&signature).unwrap();
-            assert!(public.verifies("text", signature.as_bytes()));
-            assert!(!public.verifies("Text", signature.as_bytes()));
+            assert!(public.verifies(b"text", signature.as_bytes()));
+            assert!(!public.verifies(b"Text", signature.as_bytes()));
         }
     }
 

@@ -115,7 +115,7 @@ pub fn verify(
         let mut input = request.signing_input(profile, algorithm);
         for (index, key) in candidates.clone() {
             input.set_algorithm(key.algorithm());
-            if key.verifies(input.as_str(), signature) {
+            if key.verifies(input.as_str().as_bytes(), signature) {
                 return Ok(VerifiedSignature {
                     key: index,
                     profile: profile.name(),
