@@ -76,8 +76,8 @@
 //! files).
 //!
 //! The map of the code and the reasons behind it are in [`architecture`], the attacks and what
-//! answers each in [`threats`], what it costs in
-//! [`performance`].
+//! answers each in [`threats`], what it costs in [`performance`], and the reason for each crate that
+//! it builds on in [`dependencies`].
 
 pub mod app;
 pub mod backend;
@@ -109,6 +109,10 @@ pub use verify::VerifyRequest;
 #[cfg(doc)]
 #[doc = include_str!("docs/architecture.md")]
 pub mod architecture {}
+
+#[cfg(doc)]
+#[doc = include_str!("docs/dependencies.md")]
+pub mod dependencies {}
 
 #[cfg(doc)]
 #[doc = include_str!("docs/threats.md")]

@@ -4,6 +4,7 @@ mod allocations;
 mod apps;
 mod conformance;
 mod delivery;
+mod dependencies;
 mod example_server;
 mod layers;
 mod mail;
