@@ -31,8 +31,8 @@ const SCHEDULES: usize = 2_000;
 /// The variable that says otherwise.
 const SCHEDULES_VARIABLE: &str = "MODEL_SCHEDULES";
 
-/// Runs `model` under as many schedules, each drawn by chance from all that there are, and again
-/// under as many that favour few changes between threads, where rare orders are found sooner.
+/// Runs `model` under so many schedules that are drawn evenly, and again under as many that change
+/// threads at few places, by which some rare orders are found sooner.
 fn explore(model: impl Fn() + Clone + Send + Sync + 'static) {
     let schedules = std::env::var(SCHEDULES_VARIABLE).ok();
     let schedules = schedules.map_or(SCHEDULES, |number| number.parse().unwrap());

@@ -9,15 +9,14 @@
 //! RUSTC_WORKSPACE_WRAPPER="$PWD/.ci/rustc-model" cargo test --lib -- model::
 //! ```
 //!
-//! 1. [`guard`]: the guard in memory under loom. One mutex for each shard is all that its threads
-//!    share, and loom goes through every order in which they can take it: up to three threads, six
-//!    claims among them and one reader, no bound on preemptions. What is not gone through is other
-//!    numbers of threads or claims.
-//! 2. [`courier`]: the courier under shuttle, since loom knows no tasks and tokio's types do not
-//!    build on loom's outside of tokio's own tests. Orders are drawn by chance: two mails, one or
-//!    two stops at once, 2,000 schedules evenly and as many with up to three changes of thread
-//!    where the others leave off. `MODEL_SCHEDULES=100000` draws more. Time passes by chance, too:
-//!    every wait may run out before what it waits for. [`runtime`] says what is whose.
+//! 1. [`guard`]: the guard in memory, under loom. One mutex for each shard is all that its threads
+//!    share, and loom goes through every order in which they can take it: two or three threads of one
+//!    to five claims each, without a bound on preemptions. Other numbers are not gone through.
+//! 2. [`courier`]: the courier, under shuttle, since loom knows no tasks and tokio uses loom's types
+//!    in its own tests alone. Orders are drawn by chance: two mails, one stop or two at once, 2,000
+//!    schedules drawn evenly and 2,000 that change threads at few places. `MODEL_SCHEDULES=100000`
+//!    draws more. Time passes by chance, too: a wait may run out before what it waits for is there.
+//!    Models fail if what they are about never came up. [`runtime`] says what is whose.
 
 mod courier;
 mod guard;
