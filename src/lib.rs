@@ -93,11 +93,14 @@ pub mod headers;
 mod keyed;
 pub mod mail;
 mod members;
+#[cfg(all(test, model))]
+mod model;
 pub mod nonce;
 pub mod registration;
 pub mod rejection;
 pub mod secret;
 pub mod signature;
+mod sync;
 mod target;
 mod trace;
 pub mod user_action;

@@ -3,18 +3,11 @@
 use std::{
     fmt,
     num::NonZeroUsize,
-    sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicUsize, Ordering},
-    },
+    sync::{Arc, PoisonError, atomic::Ordering},
     time::Duration,
 };
 
-use tokio::{
-    sync::{OwnedSemaphorePermit, Semaphore, TryAcquireError, watch},
-    task::JoinSet,
-    time::timeout,
-};
+use tokio::sync::{OwnedSemaphorePermit, TryAcquireError};
 
 use super::{
     Backoff, DEFAULT_CONCURRENCY, Deliverer, Delivery, Handover, NoRoom, Permit, deliver::jitter,
@@ -22,6 +15,7 @@ use super::{
 use crate::{
     mail::Mailer,
     registration::{RegistrationStore, UserId, policy::When},
+    sync::delivery::{AtomicUsize, JoinSet, Mutex, MutexGuard, Semaphore, timeout, watch},
     trace,
 };
 
@@ -98,7 +92,9 @@ struct Inner<S, M> {
     sends: Semaphore,
     stopping: watch::Sender<bool>,
     tasks: Mutex<JoinSet<()>>,
-    left: AtomicUsize,
+    /// Mails that were handed over and not delivered, whether their tasks go on, have given up, or
+    /// were aborted or panicked.
+    undelivered: AtomicUsize,
 }
 
 /// What [`Courier::shutdown`] came to.
@@ -128,13 +124,14 @@ impl<S, M> Courier<S, M> {
             sends: Semaphore::new(permits(limits.concurrency)),
             stopping: watch::Sender::new(false),
             tasks: Mutex::new(JoinSet::new()),
-            left: AtomicUsize::new(0),
+            undelivered: AtomicUsize::new(0),
         }))
     }
 
     /// Takes nothing more on, and drains: what is being sent is finished, what waits to be tried
     /// again is tried once more at once, and what then is not delivered, or not within `within`,
-    /// is left.
+    /// is left. A mail that is handed over even later, into room that was reserved before, is tried
+    /// once.
     pub async fn shutdown(&self, within: Duration) -> Drained {
         self.0.stopping.send_replace(true);
         // All room is free when no mail is in hand, and none reserved either.
@@ -146,7 +143,7 @@ impl<S, M> Courier<S, M> {
             tasks.abort_all();
         }
         while tasks.join_next().await.is_some() {}
-        let left = self.0.left.load(Ordering::SeqCst);
+        let left = self.0.undelivered.load(Ordering::SeqCst);
         if left > 0 {
             trace::error!(target: trace::DELIVERY, left = left, "mails are left undelivered at shutdown");
         }
@@ -185,29 +182,14 @@ impl<S: RegistrationStore, M: Mailer> Permit for CourierPermit<S, M> {
         let inner = courier.0.clone();
         let mut tasks = courier.0.tasks();
         while tasks.try_join_next().is_some() {}
+        inner.undelivered.fetch_add(1, Ordering::SeqCst);
         tasks.spawn(async move {
-            let in_hand = InHand(&inner.left);
             if inner.carry(&user).await {
-                in_hand.done();
+                inner.undelivered.fetch_sub(1, Ordering::SeqCst);
             }
+            // Who waits for the room finds the mail counted.
             drop(room);
         });
-    }
-}
-
-/// Counts a mail as left unless it is [`done`](Self::done): whether its task gives up, is aborted
-/// or panics.
-struct InHand<'a>(&'a AtomicUsize);
-
-impl InHand<'_> {
-    fn done(self) {
-        std::mem::forget(self);
-    }
-}
-
-impl Drop for InHand<'_> {
-    fn drop(&mut self) {
-        self.0.fetch_add(1, Ordering::SeqCst);
     }
 }
 

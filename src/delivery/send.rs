@@ -8,11 +8,10 @@ use std::{
     time::Duration,
 };
 
-use tokio::time::timeout;
-
 use super::Failure;
 use crate::{
     mail::{MailError, Mailer, RegistrationEmail},
+    sync::delivery::timeout,
     trace,
 };
 

@@ -22,7 +22,8 @@ use tower_registration::{
     backend::memory::{Behaviour, MemoryMailer, MemoryRegistrations},
     delivery::{
         Courier, CourierLimits, DEFAULT_LEASE, DEFAULT_SEND_TIMEOUT, Deliverer, Delivery,
-        DeliveryEvent, Dispatcher, DispatcherLimits, Failure, GiveUp, Handover, NoRoom, Permit,
+        DeliveryEvent, Dispatcher, DispatcherLimits, Drained, Failure, GiveUp, Handover, NoRoom,
+        Permit,
     },
     mail::{MailError, Mailer, RegistrationEmail},
     registration::{
@@ -31,7 +32,7 @@ use tower_registration::{
     },
 };
 
-use crate::users::{TokioClock, jane, pending, registrations, store, user};
+use crate::users::{TokioClock, jane, key, pending, registrations, store, user};
 
 const HOUR: Duration = Duration::from_hours(1);
 
@@ -635,6 +636,39 @@ async fn what_was_reserved_before_a_stop_is_still_delivered() {
     assert_eq!(stopped.await.unwrap().left, 0);
     assert_eq!(mailer.sent().len(), 1);
     assert!(!is_owed(&store));
+}
+
+/// Threads hand mails over while it stops, in real time: what the models in `src/model` draw orders of.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn of_what_threads_hand_over_while_a_courier_stops_each_mail_is_sent_once() {
+    const USERS: usize = 64;
+    for _ in 0..20 {
+        let store = MemoryRegistrations::new();
+        let registrations = Registrations::new(store.clone(), key());
+        let mailer = MemoryMailer::new();
+        let deliverer = Deliverer::new(registrations.clone(), mailer.clone());
+        let courier = Courier::with_limits(deliverer, limits(USERS, 4));
+        let mut threads = JoinSet::new();
+        for number in 0..USERS {
+            let (registrations, courier) = (registrations.clone(), courier.clone());
+            let user = user(&format!("user{number}"));
+            assert!(store.insert_if_absent(&user, pending()));
+            threads.spawn(async move {
+                let Ok(permit) = courier.reserve() else {
+                    return false;
+                };
+                resend(&registrations, &user).await;
+                permit.hand_over(user);
+                true
+            });
+        }
+        let Drained { left } = courier.shutdown(HOUR).await;
+        let taken = threads.join_all().await;
+        let taken = taken.into_iter().filter(|taken| *taken).count();
+        let sent: Vec<_> = mailer.sent();
+        let users: HashSet<_> = sent.iter().map(|mail| mail.username.as_str()).collect();
+        assert_eq!((users.len(), sent.len(), left), (taken, taken, 0));
+    }
 }
 
 #[tokio::test(start_paused = true)]

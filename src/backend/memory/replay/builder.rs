@@ -1,6 +1,6 @@
 //! Settings of a guard in memory.
 
-use std::{sync::Mutex, time::Duration};
+use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use ring::rand::{SecureRandom, SystemRandom};
@@ -9,7 +9,10 @@ use super::{
     MemoryReplayGuard, Shard,
     table::{Limits, Table},
 };
-use crate::clock::{Clock, SystemClock};
+use crate::{
+    clock::{Clock, SystemClock},
+    sync::guard::Mutex,
+};
 
 /// How many nonces a guard holds at most, unless set otherwise.
 pub const DEFAULT_CAPACITY: usize = 1_000_000;

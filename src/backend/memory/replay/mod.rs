@@ -12,7 +12,7 @@ pub use builder::{
 use std::{
     fmt,
     future::{Ready, ready},
-    sync::{Mutex, PoisonError},
+    sync::PoisonError,
 };
 
 use chrono::{DateTime, Utc};
@@ -21,6 +21,7 @@ use self::table::{Entry, NoRoom, Table};
 use crate::{
     keyed::sip128,
     nonce::{Claim, ClaimOutcome, ReplayGuard},
+    sync::guard::Mutex,
 };
 
 /// A [`ReplayGuard`] for one process: bounded, forgetting without a look at what it forgets.
