@@ -76,7 +76,8 @@ def bytes_of(body):
 def normalized(request):
     """What a signature covers, as the headers are sent."""
     url = urlsplit(request.url)
-    headers = {name.lower(): text(value) for name, value in request.headers.items()}
+    # White space around a value is no part of it: the server sees none.
+    headers = {name.lower(): text(value).strip(" \t") for name, value in request.headers.items()}
     headers.setdefault("host", url.netloc)
     members = {f"h-{name}": headers.get(name, "") for name in COVERED}
     members |= {
@@ -95,7 +96,7 @@ class ClientSide(requests.auth.AuthBase):
     def __call__(self, request):
         request.headers["x-dfns-appid"] = application(self.kind)["id"]
         nonce = request.headers.get("x-dfns-nonce")
-        if nonce is not None and NONCE.fullmatch(text(nonce)):
+        if nonce is not None and NONCE.fullmatch(text(nonce).strip(" \t")):
             request.headers["x-dfns-nonce"] = new_nonce()
         return request
 
