@@ -180,9 +180,9 @@ fn request_body(limits: BodyLimits) -> Value {
 fn responses(kinds: &[RejectionKind]) -> Value {
     let answer = success();
     let ok = response(
-        "The same for every user.".to_owned(),
+        "The same for every user.",
         answer.headers(),
-        reference("Success"),
+        &reference("Success"),
     );
     let mut responses = Map::from_iter([(answer.status().as_str().to_owned(), ok)]);
     let mut by_status: BTreeMap<StatusCode, Vec<RejectionKind>> = BTreeMap::new();
@@ -202,14 +202,14 @@ fn responses(kinds: &[RejectionKind]) -> Value {
         };
         responses.insert(
             status.as_str().to_owned(),
-            response(messages.join("; "), answer.headers(), body),
+            response(&messages.join("; "), answer.headers(), &body),
         );
     }
     responses.into()
 }
 
 /// A response with these headers, each with its one value.
-fn response(description: String, headers: &HeaderMap, body: Value) -> Value {
+fn response(description: &str, headers: &HeaderMap, body: &Value) -> Value {
     let text = |value: &http::HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();
     let media_type = headers.get(CONTENT_TYPE).map(text).unwrap_or_default();
     let others = headers.iter().filter(|(name, _)| *name != CONTENT_TYPE);
@@ -232,7 +232,7 @@ fn schemas(kinds: &[RejectionKind]) -> Value {
     let message = json!({"type": "string", "const": success["message"]});
     let mut schemas = Map::from_iter([
         ("SendRegistrationEmail".to_owned(), request()),
-        ("Success".to_owned(), closed(json!({"message": message}))),
+        ("Success".to_owned(), closed(&json!({"message": message}))),
     ]);
     for kind in kinds {
         let row = kind.row();
@@ -244,8 +244,8 @@ fn schemas(kinds: &[RejectionKind]) -> Value {
             _ => json!({"type": "string", "const": row.message}),
         };
         let name = json!({"type": "string", "const": row.name});
-        let error = closed(json!({"message": message, "name": name}));
-        schemas.insert(row.name.to_owned(), closed(json!({"error": error})));
+        let error = closed(&json!({"message": message, "name": name}));
+        schemas.insert(row.name.to_owned(), closed(&json!({"error": error})));
     }
     schemas.into()
 }
@@ -279,7 +279,7 @@ fn request() -> Value {
 }
 
 /// An object of these members, all of them and no others.
-fn closed(members: Value) -> Value {
+fn closed(members: &Value) -> Value {
     let names: Vec<_> = members
         .as_object()
         .into_iter()
