@@ -75,6 +75,25 @@ pub struct Row {
 }
 
 impl RejectionKind {
+    /// All of them, as declared.
+    pub(crate) const ALL: [Self; 15] = [
+        Self::NonceInvalid,
+        Self::NonceReplayed,
+        Self::UserActionReplayed,
+        Self::BodyInvalid,
+        Self::AppInvalid,
+        Self::AppSecretInvalid,
+        Self::ApiSignatureInvalid,
+        Self::UserActionInvalid,
+        Self::PermissionDenied,
+        Self::MethodNotAllowed,
+        Self::BodyTimeout,
+        Self::BodyTooLarge,
+        Self::ContentTypeInvalid,
+        Self::InternalError,
+        Self::Unavailable,
+    ];
+
     /// What the caller learns: the one table from kind to status, name and message.
     #[must_use]
     pub const fn row(self) -> Row {
@@ -252,7 +271,7 @@ mod tests {
     #[test]
     fn every_kind_has_the_row_of_the_protocol() {
         use RejectionKind as Kind;
-        for (kind, status, name, message) in [
+        let rows = [
             (
                 Kind::NonceInvalid,
                 400,
@@ -343,7 +362,10 @@ mod tests {
                 "Unavailable",
                 "service is temporarily unavailable",
             ),
-        ] {
+        ];
+        assert_eq!(rows.map(|(kind, ..)| kind), Kind::ALL);
+        for (place, (kind, status, name, message)) in rows.into_iter().enumerate() {
+            assert_eq!(kind as usize, place, "none is left out");
             let row = kind.row();
             assert_eq!(
                 (row.status.as_u16(), row.name, row.message),

@@ -6,7 +6,10 @@ use axum::{
     Json, Router,
     body::{Body, Bytes},
     extract::{DefaultBodyLimit, State, rejection::BytesRejection},
-    http::{StatusCode, header::CACHE_CONTROL},
+    http::{
+        StatusCode,
+        header::{CACHE_CONTROL, CONTENT_TYPE},
+    },
     response::{IntoResponse, Response},
     routing::{get, post},
 };
@@ -15,6 +18,7 @@ use tower_registration::{
     VerifyRequest,
     app::StaticApps,
     delivery::Wake,
+    headers::HeaderNames,
     nonce::ReplayGuard,
     registration::{
         self, RedeemOutcome, RedeemRequest, RegistrationStore, Registrations, ResendRegistration,
@@ -48,12 +52,17 @@ pub(crate) fn router<S: RegistrationStore, G: ReplayGuard>(
         millis => resend.answer_grid(Duration::from_millis(millis)),
     }
     .build()?;
+    let openapi = resend.openapi(&HeaderNames::default());
     Ok(Router::new()
         .route_service(registration::PATH, resend.clone())
         .route_service(registration::LATER_PATH, resend)
         .route("/auth/registration", post(redeem::<S>))
         .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
         .layer(verify.build()?)
+        .route(
+            "/openapi.json",
+            get(|| async { ([(CONTENT_TYPE, "application/json")], openapi) }),
+        )
         .route("/health", get(|| async { Json(json!({"status": "ok"})) }))
         .with_state(registrations))
 }

@@ -115,6 +115,7 @@ impl Signer {
 /// remove.
 fn settle_transport_headers(parts: &mut Parts, length: usize) -> Result<(), RequestError> {
     let headers = &mut parts.headers;
+    trim_values(headers);
     headers.remove(TRANSFER_ENCODING);
     if length > 0 || has_defined_payload(&parts.method) {
         headers.insert(CONTENT_LENGTH, HeaderValue::from(length));
@@ -125,6 +126,19 @@ fn settle_transport_headers(parts: &mut Parts, length: usize) -> Result<(), Requ
         headers.remove(CONNECTION);
     }
     set_host(headers, &parts.uri, parts.version)
+}
+
+/// White space around a value is no part of it: readers of HTTP/1 drop it, and HTTP/2 forbids it.
+fn trim_values(headers: &mut HeaderMap) {
+    for value in headers.values_mut() {
+        let trimmed = value.as_bytes().trim_ascii();
+        if trimmed.len() < value.len()
+            && let Ok(mut trimmed) = HeaderValue::from_bytes(trimmed)
+        {
+            trimmed.set_sensitive(value.is_sensitive());
+            *value = trimmed;
+        }
+    }
 }
 
 fn set_host(headers: &mut HeaderMap, uri: &Uri, version: Version) -> Result<(), RequestError> {

@@ -34,7 +34,7 @@ use crate::{
     trace::Instrument,
 };
 
-const SUCCESS: &[u8] = br#"{"message":"success"}"#;
+pub(super) const SUCCESS: &[u8] = br#"{"message":"success"}"#;
 
 /// Whether the uniform answer leaves, or a rejection.
 pub(super) type Verdict = Result<(), Rejection>;
@@ -154,6 +154,11 @@ fn answer(verdict: Verdict) -> Response<Full<Bytes>> {
         gate::log(&rejection);
         return rejection.into_response();
     }
+    success()
+}
+
+/// The one answer, whatever user was named.
+pub(super) fn success() -> Response<Full<Bytes>> {
     let mut response = Response::new(Full::new(Bytes::from_static(SUCCESS)));
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));

@@ -3,12 +3,13 @@
 //! The decisions are pure functions of a [`Registration`], the time and a [`Policy`]
 //! ([`policy`]). [`Registrations`] loads, decides, and swaps the result into a
 //! [`RegistrationStore`]; it knows nothing of HTTP. [`ResendRegistration`] is the service in
-//! front of it.
+//! front of it, and says itself what it answers: [`ResendRegistration::openapi`].
 
 mod answer;
 mod builder;
 pub mod code;
 pub mod key;
+mod openapi;
 pub mod policy;
 mod record;
 mod redeem;

@@ -8,8 +8,8 @@ use crate::{
     secret::SecretString,
 };
 
-const USERNAME: &str = "username";
-const ORG_ID: &str = "orgId";
+pub(super) const USERNAME: &str = "username";
+pub(super) const ORG_ID: &str = "orgId";
 const REGISTRATION_CODE: &str = "registrationCode";
 
 /// What a caller asks for: a new code for this user.

@@ -10,6 +10,7 @@ mod layers;
 mod mail;
 mod many;
 mod nonce_vectors;
+mod openapi;
 mod postgres;
 mod process;
 mod redis;

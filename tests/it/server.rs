@@ -136,6 +136,25 @@ async fn every_kind_of_key_and_application_passes_over_both_versions() {
     assert_eq!(calls.count(), 2 * 4);
 }
 
+/// HTTP/1 readers drop it, and HTTP/2 forbids it.
+#[tokio::test]
+async fn white_space_around_a_covered_value_is_neither_signed_nor_sent() {
+    let calls = Calls::default();
+    let address = serve(&calls, None).await;
+    for version in VERSIONS {
+        for caller in callers() {
+            let client = SignRequestLayer::new(caller).layer(transport(version));
+            let mut request = request(address, version);
+            for name in ["accept", "x-dfns-useraction"] {
+                let padded = HeaderValue::from_static("\t one; two ");
+                request.headers_mut().insert(name, padded);
+            }
+            let response = client.oneshot(request).await.unwrap();
+            Answer::of(response).await.assert_success();
+        }
+    }
+}
+
 #[tokio::test]
 async fn a_public_name_is_what_is_signed_wherever_the_request_really_goes() {
     let calls = Calls::default();
