@@ -5,7 +5,10 @@
 //! 2. A client-side application passes, its body unread; a signature that it sends is ignored.
 //! 3. A server-side application's signature header has to be there and decode before the body is
 //!    read. Then the body is read within its [`BodyLimits`](super::BodyLimits).
-//! 4. The signature has to verify under one of the application's keys and one of the
+//! 4. `host` header and URI, where both name a service, have to name one and the same; where neither
+//!    does, the authority has to be set. Otherwise a part of the request would be left unsigned, or
+//!    its signature good for any service.
+//! 5. The signature has to verify under one of the application's keys and one of the
 //!    [`TransportProfile`](super::TransportProfile)s, tried in order.
 //!
 //! ```
@@ -29,7 +32,7 @@ use std::{
     task::{Context, Poll, ready},
 };
 
-use http::{Request, uri::Authority};
+use http::{HeaderMap, Request, Uri};
 use http_body::Body;
 use pin_project::pin_project;
 
@@ -174,6 +177,21 @@ impl Settings {
         }
     }
 
+    /// The name of this service: the one that is set, or else the one in the request.
+    fn authority<'a>(&'a self, headers: &'a HeaderMap, uri: &'a Uri) -> Result<&'a str, Rejection> {
+        // One of the two would be covered by no signature, and others may go by that one.
+        if target::names_disagree(headers, uri) {
+            return Err(refuse(&AuthorityError::Two));
+        }
+        if let Some(authority) = &self.authority {
+            return Ok(authority.as_str());
+        }
+        // A signature for no service in particular would be good at every one.
+        Some(target::host(headers, uri))
+            .filter(|host| !host.is_empty())
+            .ok_or_else(|| refuse(&AuthorityError::None))
+    }
+
     fn verify<B>(
         &self,
         request: &Request<B>,
@@ -182,10 +200,7 @@ impl Settings {
         signature: &ApiSignature,
     ) -> Result<VerifiedSignature, Rejection> {
         let uri = target::original_uri(request.uri(), request.extensions());
-        let authority = self
-            .authority
-            .as_ref()
-            .map_or_else(|| target::host(request.headers(), uri), Authority::as_str);
+        let authority = self.authority(request.headers(), uri)?;
         let canonical = CanonicalRequest::of(RequestParts {
             method: request.method(),
             scheme: self.scheme.as_str(),
@@ -202,6 +217,15 @@ impl Settings {
         }
         verify(signature, &canonical, &self.profiles, app.keys()).map_err(|error| refuse(&error))
     }
+}
+
+/// What the request says about where it was sent can't be signed.
+#[derive(Debug, thiserror::Error)]
+enum AuthorityError {
+    #[error("host header and URI name two services")]
+    Two,
+    #[error("the request names no service, and no authority is set")]
+    None,
 }
 
 /// The errors that come here name headers and lengths, never values.

@@ -9,6 +9,7 @@ mod example_server;
 mod layers;
 mod mail;
 mod many;
+mod mistakes;
 mod nonce_vectors;
 mod openapi;
 mod postgres;

@@ -1,6 +1,6 @@
 //! The layers on a real hyper server, called by the signing client: HTTP/1.1 and HTTP/2.
 
-use std::{convert::Infallible, net::SocketAddr};
+use std::{convert::Infallible, error::Error, net::SocketAddr};
 
 use bytes::Bytes;
 use chrono::{TimeDelta, Utc};
@@ -10,6 +10,7 @@ use http::{
     uri::Authority,
 };
 use http_body_util::Full;
+use hyper::body::Incoming;
 use hyper_util::{
     client::legacy::{Client, connect::HttpConnector},
     rt::{TokioExecutor, TokioIo},
@@ -82,7 +83,19 @@ async fn serve(calls: &Calls, authority: Option<&str>) -> SocketAddr {
         Some(authority) => builder.authority(authority),
         None => builder,
     };
-    let service = builder.build().unwrap().layer(calls.echo());
+    listen(builder.build().unwrap().layer(calls.echo())).await
+}
+
+/// Serves HTTP/1.1 and HTTP/2 on loopback until the test ends.
+pub(crate) async fn listen<S, B>(service: S) -> SocketAddr
+where
+    S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible>
+        + Clone
+        + Send
+        + 'static,
+    S::Future: Send,
+    B: http_body::Body<Data = Bytes, Error: Into<Box<dyn Error + Send + Sync>>> + Send + 'static,
+{
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     tokio::spawn(async move {
@@ -268,7 +281,7 @@ async fn a_captured_request_is_accepted_once() {
 }
 
 /// Sends bytes as they are, and reads until the server has said all that it will.
-async fn raw(address: SocketAddr, bytes: &[u8]) -> String {
+pub(crate) async fn raw(address: SocketAddr, bytes: &[u8]) -> String {
     let mut stream = TcpStream::connect(address).await.unwrap();
     stream.write_all(bytes).await.unwrap();
     let mut answer = String::new();

@@ -195,14 +195,19 @@ impl Call {
 
     /// Signs the call as it is now, so that what is changed afterwards is not covered.
     pub(crate) fn sign(self, key: &SigningKey) -> Self {
+        self.sign_for(AUTHORITY, key)
+    }
+
+    /// As [`sign`](Self::sign), for a service that is reached under another name.
+    pub(crate) fn sign_for(self, authority: &str, key: &SigningKey) -> Self {
         let names = HeaderNames::default();
         let signature = {
             let request = CanonicalRequest::of(RequestParts {
                 method: &self.method,
                 scheme: "https",
-                authority: AUTHORITY,
+                authority,
                 path_and_query: self.uri.path_and_query().map_or("", |path| path.as_str()),
-                host: AUTHORITY,
+                host: authority,
                 headers: &self.headers,
                 names: &names,
                 body: &self.body,
