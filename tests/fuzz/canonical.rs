@@ -165,7 +165,7 @@ fn change(source: &mut Source<'_>, wire: &mut Wire) {
         }
         4 => wire.headers.push(("x-other".to_owned(), value(source))),
         5 => wire.body = source.bytes().to_vec(),
-        6 => wire.method = source.pick(&["PUT", "put", "PUT!", "P", "GeT"]).to_owned(),
+        6 => wire.method = String::from(source.pick(&["PUT", "put", "PUT!", "P", "GeT"])),
         7 => wire.path = source.text(),
         8 => match source.byte() % 3 {
             0 => wire.authority = source.text(),
@@ -178,7 +178,7 @@ fn change(source: &mut Source<'_>, wire: &mut Wire) {
             let (name, value) = wire.headers.remove(at);
             // One value and several that join to it are one and the same, in some headers.
             if let (true, Some(comma)) = (
-                source.byte() % 2 == 0,
+                source.byte().is_multiple_of(2),
                 value.windows(2).position(|pair| pair == b", "),
             ) {
                 wire.headers.push((name.clone(), value[..comma].to_vec()));

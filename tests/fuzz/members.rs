@@ -75,7 +75,7 @@ pub(crate) fn near_valid(source: &mut Source<'_>, members: &[(&str, String)]) ->
             250.. => source.pick(&["1", "null", "[]", "{\"a\":[]}"]).to_owned(),
             _ => serde_json::to_string(text).expect("JSON"),
         };
-        json += &format!("\"{name}\":{value}");
+        json.extend(["\"", name, "\":", &value]);
         json += if index + 1 < members.len() { "," } else { "" };
     }
     json += source.pick(&["}", "}\n", " } ", "}}", "", "}\u{0}"]);

@@ -266,8 +266,8 @@ impl Senders {
                 let value = wire.headers[at].1.clone();
                 wire.headers[at].1 = std::mem::replace(&mut wire.headers[other].1, value);
             }
-            4 => set(wire, "x-dfns-nonce", self.nonce(source, now)),
-            5 => self.respell(source, wire),
+            4 => set(wire, "x-dfns-nonce", Self::other_nonce(source, now)),
+            5 => Self::respell(source, wire),
             6 => self.borrow(source, wire),
             7 => spoil_body(source, wire),
             8 => {
@@ -302,7 +302,7 @@ impl Senders {
     }
 
     /// A nonce of another time, or one that was used.
-    fn nonce(&self, source: &mut Source<'_>, now: DateTime<Utc>) -> Vec<u8> {
+    fn other_nonce(source: &mut Source<'_>, now: DateTime<Utc>) -> Vec<u8> {
         let used = format!(
             "530EA1EA-71C0-410d-ae19-206c17a2a4{:02X}",
             source.byte() % 8
@@ -313,7 +313,7 @@ impl Senders {
     }
 
     /// One base64 text in another spelling.
-    fn respell(&self, source: &mut Source<'_>, wire: &mut Wire) {
+    fn respell(source: &mut Source<'_>, wire: &mut Wire) {
         let name = source.pick(&["x-dfns-apisignature", "x-dfns-nonce"]);
         let values = wire.values(name).concat();
         if let Some(bytes) = nonce::from_base64(&values) {
@@ -366,10 +366,13 @@ fn run(
     source: &mut Source<'_>,
     key: &SigningKey,
     clock: &ManualClock,
-    send: impl Fn(&Wire) -> Option<u16>,
+    mut send: impl FnMut(&Wire) -> Option<u16>,
 ) {
-    let (key, sent, nonces) = (key.clone(), Vec::new(), 0);
-    let mut senders = Senders { key, sent, nonces };
+    let mut senders = Senders {
+        key: key.clone(),
+        sent: Vec::new(),
+        nonces: 0,
+    };
     let (mut oracle, mut now) = (Oracle::default(), start());
     for _ in 0..=source.byte() % 6 {
         let wire = senders.next(source, now);
@@ -404,11 +407,11 @@ fn a_request_is_served_only_if_an_independent_oracle_agrees() {
         .with_iterations(400)
         .for_each(|bytes: &[u8]| {
             let clock = ManualClock::at(start());
-            let server = std::cell::RefCell::new(server(&clock));
+            let mut server = server(&clock);
             run(&mut Source::new(bytes), &key, &clock, |wire| {
                 let request = request(wire)?;
-                let answer: Result<_, Infallible> = runtime
-                    .block_on(async { server.borrow_mut().ready().await?.call(request).await });
+                let answer: Result<_, Infallible> =
+                    runtime.block_on(async { server.ready().await?.call(request).await });
                 let Ok(status) = answer;
                 Some(status.as_u16())
             });
