@@ -95,7 +95,13 @@ impl SigningKey {
     fn from_rsa(pair: Result<RsaKeyPair, ring::error::KeyRejected>) -> Result<Self, KeyError> {
         let pair = pair.map_err(refused)?;
         let verifying = VerifyingKey::from_pkcs1(pair.public().as_ref())?;
-        Ok(Self::new(Pair::Rsa(pair), verifying))
+        let key = Self::new(Pair::Rsa(pair), verifying);
+        // `ring` looks at some of the numbers only when it signs: better a start that fails than
+        // every request.
+        key.sign("").map_err(|_| {
+            KeyError::PrivateKeyRefused("it signs nothing: its numbers don't fit".to_owned())
+        })?;
+        Ok(key)
     }
 
     fn new(pair: Pair, verifying: VerifyingKey) -> Self {
@@ -214,6 +220,19 @@ mod tests {
         assert!(matches!(
             refused(key_file!("rsa-1024")),
             KeyError::PrivateKeyRefused(_)
+        ));
+    }
+
+    #[test]
+    fn an_rsa_key_whose_numbers_do_not_fit_is_refused_when_it_is_loaded() {
+        let (label, der) = pem::decode(key_file!("rsa-2048")).unwrap();
+        let mut spoiled = der.to_vec();
+        // The coefficient of the two primes is the last number.
+        *spoiled.last_mut().unwrap() ^= 1;
+        let pem = spki::der::pem::encode_string(label, spki::der::pem::LineEnding::LF, &spoiled);
+        assert!(matches!(
+            SigningKey::from_pem(&pem.unwrap()),
+            Err(KeyError::PrivateKeyRefused(_))
         ));
     }
 
