@@ -51,7 +51,7 @@ impl Held {
         self
     }
 
-    /// Uses all of them once more.
+    /// Uses all of them once.
     pub(crate) async fn ask_all(&mut self, scene: &Scene) {
         for wave in self.0.chunks_mut(AT_ONCE) {
             join_all(wave.iter_mut().map(|connection| ask(connection, scene))).await;

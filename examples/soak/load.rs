@@ -43,9 +43,11 @@ pub(crate) async fn load(
 ) -> Result<Load, Failure> {
     let before = server.sample()?;
     let scene = Scene::new(server.address, settings, record)?;
-    let held = Held::open(server.address, settings.connections)
+    let mut held = Held::open(server.address, settings.connections)
         .await
         .map_err(|error| format!("a connection to keep open: {error}: see `ulimit -n`"))?;
+    // A connection takes memory from its first request on, which is not to look like a leak.
+    held.ask_all(&scene).await;
     let held = tokio::spawn(held.live(scene.clone()));
     let (begun, callers) = (Instant::now(), scene.callers(settings));
     let samples = watch(server, begun + settings.time).await?;
