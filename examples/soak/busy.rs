@@ -137,9 +137,10 @@ impl Caller {
             return self.valid().await;
         };
         // Whether its nonce is still fresh when it is judged can be told only well before.
-        let expected = match accepted.at.elapsed() * 2 < NONCE_AGE {
-            true => REPLAYED,
-            false => REPLAYED_OR_STALE,
+        let expected = if accepted.at.elapsed() * 2 < NONCE_AGE {
+            REPLAYED
+        } else {
+            REPLAYED_OR_STALE
         };
         self.refused(Sort::ReplayedLater, "replayed", expected, &accepted.bytes)
             .await
@@ -174,9 +175,10 @@ impl Caller {
         let since = Instant::now();
         let (one, other) = tokio::join!(self.line.ask(&bytes), self.twin.ask(&bytes));
         let took = since.elapsed();
-        let (first, second) = match other.is_success() && !one.is_success() {
-            true => (other, one),
-            false => (one, other),
+        let (first, second) = if other.is_success() && !one.is_success() {
+            (other, one)
+        } else {
+            (one, other)
         };
         let (sort, scene) = (Sort::TwiceAtOnce, &self.scene);
         scene.note(sort, "one of two", Expected::Success, &first, took);

@@ -35,8 +35,9 @@ impl Heard {
         matches!(self, Self::Answer(answer) if answer.status == 200)
     }
 
+    /// A body that is refused before it has come in ends the connection, and hyper does not say so.
     fn leaves_open(&self) -> bool {
-        matches!(self, Self::Answer(answer) if !answer.closes)
+        matches!(self, Self::Answer(answer) if !answer.closes && answer.status != 413)
     }
 }
 

@@ -59,7 +59,9 @@ async fn main() -> ExitCode {
     match broken {
         Ok(broken) if broken.is_empty() => ExitCode::SUCCESS,
         Ok(broken) => {
-            broken.iter().for_each(|line| eprintln!("soak: {line}"));
+            for line in broken {
+                eprintln!("soak: {line}");
+            }
             ExitCode::FAILURE
         }
         Err(error) => {

@@ -18,12 +18,12 @@ pub(crate) const SECRET: &str = "soak-only-86a2d1c4-1f0e-4f53-9c0b-6b7f8a3d5e21"
 pub(crate) const ORG: &str = "example-org-id";
 /// How old a nonce may be: short enough that ten minutes see the whole window pass several times,
 /// long enough to outlast a stop and a start.
-pub(crate) const NONCE_AGE: Duration = Duration::from_secs(120);
+pub(crate) const NONCE_AGE: Duration = Duration::from_mins(2);
 /// A user gets no second code within it.
 pub(crate) const COOLDOWN: Duration = Duration::from_secs(20);
 /// No mail for so long, and none is on its way.
 const QUIET: Duration = Duration::from_secs(2);
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 pub(crate) fn username(number: usize) -> String {
     format!("user{number}@example.co")

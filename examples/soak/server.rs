@@ -17,7 +17,7 @@ use crate::{Failure, place::Place};
 
 /// The server gives its connections half a minute to end.
 const STOPS_WITHIN: Duration = Duration::from_secs(45);
-const STARTS_WITHIN: Duration = Duration::from_secs(60);
+const STARTS_WITHIN: Duration = Duration::from_mins(1);
 const KEY: &str = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
 /// `USER_HZ`, which Linux shows times in, on every processor of today.
 const TICKS_A_SECOND: f64 = 100.0;
