@@ -22,6 +22,7 @@ mod resend;
 mod server;
 mod services;
 mod signature_vectors;
+mod soak;
 mod sqlite;
 mod support;
 mod threats;
