@@ -21,6 +21,7 @@ mod server;
 mod services;
 mod signature_vectors;
 mod sqlite;
+mod statistics;
 mod support;
 mod threats;
 mod users;
