@@ -17,13 +17,11 @@ use http::{
 use http_body::Body;
 use http_body_util::Full;
 use pin_project::pin_project;
-use tokio::{
-    task::JoinHandle,
-    time::{Instant, Sleep, sleep_until},
-};
+use tokio::task::JoinHandle;
 
 use super::{
     RegistrationStore, ResendRequest, UserId,
+    grid::Grid,
     service::{Asker, BoxError, Shared},
 };
 use crate::{
@@ -44,7 +42,8 @@ pub(super) type Verdict = Result<(), Rejection>;
 pub struct ResendFuture<S, H, B> {
     #[pin]
     stage: Stage<B>,
-    arrived: Instant,
+    #[pin]
+    grid: Option<Grid>,
     shared: Arc<Shared<S, H>>,
 }
 
@@ -58,11 +57,7 @@ enum Stage<B> {
     /// The store is asked, by a task that goes on though nobody waits for it.
     Working(#[pin] JoinHandle<Verdict>),
     /// The verdict waits for the grid.
-    Waiting {
-        #[pin]
-        leaves_at: Sleep,
-        verdict: Option<Verdict>,
-    },
+    Waiting(Option<Verdict>),
     Decided(Option<Verdict>),
 }
 
@@ -85,7 +80,7 @@ impl<S, H, B: Body> ResendFuture<S, H, B> {
         };
         Self {
             stage,
-            arrived: Instant::now(),
+            grid: shared.grid.map(Grid::new),
             shared,
         }
     }
@@ -105,6 +100,7 @@ where
         loop {
             let next = match this.stage.as_mut().project() {
                 StageProjection::Reading { body, asker } => {
+                    keep(this.grid.as_mut(), cx);
                     let body = ready!(body.poll(cx));
                     let asker = asker.take().expect("polled after completion");
                     match body.and_then(|body| read(&body)) {
@@ -116,19 +112,16 @@ where
                     }
                 }
                 StageProjection::Working(task) => {
+                    keep(this.grid.as_mut(), cx);
                     let verdict = ready!(task.poll(cx)).unwrap_or_else(|error| {
                         Err(Rejection::unavailable("the work was not done", error))
                     });
-                    match this.shared.leaves_at(*this.arrived) {
-                        None => Stage::Decided(Some(verdict)),
-                        Some(time) => Stage::Waiting {
-                            leaves_at: sleep_until(time),
-                            verdict: Some(verdict),
-                        },
-                    }
+                    Stage::Waiting(Some(verdict))
                 }
-                StageProjection::Waiting { leaves_at, verdict } => {
-                    ready!(leaves_at.poll(cx));
+                StageProjection::Waiting(verdict) => {
+                    if let Some(grid) = this.grid.as_mut().as_pin_mut() {
+                        ready!(grid.poll_step(cx));
+                    }
                     Stage::Decided(verdict.take())
                 }
                 StageProjection::Decided(verdict) => {
@@ -138,6 +131,12 @@ where
             };
             this.stage.set(next);
         }
+    }
+}
+
+fn keep(grid: Pin<&mut Option<Grid>>, cx: &mut Context<'_>) {
+    if let Some(grid) = grid.as_pin_mut() {
+        grid.keep(cx);
     }
 }
 

@@ -8,6 +8,7 @@
 mod answer;
 mod builder;
 pub mod code;
+mod grid;
 pub mod key;
 mod openapi;
 pub mod policy;

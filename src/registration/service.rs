@@ -27,7 +27,6 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, Request, Response, header::CONTENT_TYPE};
 use http_body::Body;
 use http_body_util::Full;
-use tokio::time::Instant;
 use tower_service::Service;
 
 use super::{
@@ -167,14 +166,6 @@ impl<S: RegistrationStore, H: Handover> Shared<S, H> {
         if let Some(hook) = &self.hook {
             hook(&ResendEvent { app, user, outcome });
         }
-    }
-
-    /// The first step of the grid that has not passed.
-    pub(super) fn leaves_at(&self, arrived: Instant) -> Option<Instant> {
-        let step = self.grid?;
-        let steps = arrived.elapsed().as_nanos() / step.as_nanos() + 1;
-        let steps = u32::try_from(steps).unwrap_or(u32::MAX);
-        Some(arrived + step.checked_mul(steps)?)
     }
 }
 

@@ -24,6 +24,7 @@ mod services;
 mod signature_vectors;
 mod soak;
 mod sqlite;
+mod statistics;
 mod support;
 mod threats;
 mod users;

@@ -16,7 +16,7 @@ use chrono::TimeDelta;
 use http::{Method, Request, Response};
 use http_body::Frame;
 use http_body_util::{Full, StreamBody};
-use tokio::{sync::Notify, time::Instant};
+use tokio::{sync::Notify, task::JoinSet, time::Instant};
 use tower::{Layer, Service};
 use tower_registration::{
     app::Permissions,
@@ -604,6 +604,28 @@ async fn work_longer_than_a_step_leaves_on_a_later_one() {
     store.go_on.notify_one();
     asking.await.unwrap().unwrap();
     assert_eq!(began.elapsed(), GRID * 3);
+}
+
+#[tokio::test(start_paused = true)]
+async fn answers_of_one_step_leave_in_the_order_of_arrival_whoever_was_asked_for() {
+    let (known, unknown) = ("jane@example.co", "nobody@example.co");
+    for usernames in [[known, unknown], [unknown, known]] {
+        let (_, store, endpoint) = faulty(Fault::StallOnReplace).await;
+        let answered = Arc::new(Mutex::new(Vec::new()));
+        let mut asking = JoinSet::new();
+        for username in usernames {
+            let (mut endpoint, answered) = (endpoint.clone(), Arc::clone(&answered));
+            asking.spawn(async move {
+                let call = Call::client_app(start()).user(username);
+                endpoint.call(call.build()).await.unwrap();
+                answered.lock().unwrap().push(username);
+            });
+        }
+        tokio::time::sleep(GRID / 2).await;
+        store.go_on.notify_one();
+        asking.join_all().await;
+        assert_eq!(*answered.lock().unwrap(), usernames);
+    }
 }
 
 #[tokio::test(start_paused = true)]

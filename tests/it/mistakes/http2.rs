@@ -58,10 +58,10 @@ struct Fields(Vec<(String, Vec<u8>)>, Vec<u8>);
 impl Fields {
     /// Of a signed request, with `:authority` in the place of `host`.
     fn signed() -> Self {
-        Self::of(Wire::signed(), PATH)
+        Self::of(&Wire::signed(), PATH)
     }
 
-    fn of(wire: Wire, path: &str) -> Self {
+    fn of(wire: &Wire, path: &str) -> Self {
         let pseudo = [
             (":method", wire.method.as_str()),
             (":scheme", "https"),
@@ -169,12 +169,12 @@ async fn assert_malformed(api: &Api, what: &str, fields: &Fields) {
 async fn both_versions_verify_one_text_and_know_one_nonce() {
     for api in [Api::named().await, Api::nameless().await] {
         let wire = Wire::signed();
-        assert_passes(&api, "HTTP/2", &Fields::of(wire.clone(), PATH)).await;
+        assert_passes(&api, "HTTP/2", &Fields::of(&wire, PATH)).await;
         api.refuses("replayed over HTTP/1.1", &wire.bytes(), 400)
             .await;
         let wire = Wire::signed();
         api.accepts("HTTP/1.1", &wire.bytes()).await;
-        let again = Fields::of(wire, PATH);
+        let again = Fields::of(&wire, PATH);
         assert_error(&api, "replayed over HTTP/2", &again, "NonceReplayed").await;
     }
 }
@@ -311,9 +311,9 @@ async fn paths_are_verified_as_over_http_1() {
         "/auth/code?",
     ] {
         let wire = || Wire::signed_as(|call| call.uri(target));
-        let twin = Fields::of(wire(), "/auth/code");
+        let twin = Fields::of(&wire(), "/auth/code");
         assert_error(&api, target, &twin, "ApiSignatureInvalid").await;
-        let outcome = ask(&api, &Fields::of(wire(), target)).await;
+        let outcome = ask(&api, &Fields::of(&wire(), target)).await;
         assert_eq!(outcome, Outcome::Answered(JANE.into()), "{target}");
         assert_eq!(api.seen(), [target]);
     }
