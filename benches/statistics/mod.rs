@@ -49,16 +49,16 @@ pub(crate) struct MannWhitney {
 pub(crate) fn mann_whitney(left: &[f64], right: &[f64]) -> MannWhitney {
     let (m, n) = (left.len() as f64, right.len() as f64);
     // Twice the number of pairs in which left is the longer one: whole, so that no rounding adds up.
-    let (mut wins, mut ties) = (0_u64, 0.0);
+    let (mut wins, mut shared) = (0_u64, 0.0);
     steps(left, right, |before, here| {
         let (in_left, in_right) = (here.0 - before.0, here.1 - before.1);
         wins += (in_left * (2 * before.1 + in_right)) as u64;
         let tied = (in_left + in_right) as f64;
-        ties += tied * tied * tied - tied;
+        shared += tied * tied * tied - tied;
     });
-    let total = m + n;
+    let all = m + n;
     let u = wins as f64 / 2.0;
-    let variance = m * n / 12.0 * (total + 1.0 - ties / (total * (total - 1.0)));
+    let variance = m * n / 12.0 * (all + 1.0 - shared / (all * (all - 1.0)));
     let distance = (u - m * n / 2.0).abs() - 0.5;
     MannWhitney {
         longer: u / (m * n),

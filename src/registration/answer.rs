@@ -48,6 +48,10 @@ pub struct ResendFuture<S, H, B> {
 }
 
 #[pin_project(project = StageProjection)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "each future begins with the largest"
+)]
 enum Stage<B> {
     Reading {
         #[pin]
