@@ -34,11 +34,11 @@
 //!         }
 //!     }
 //!
-//!     fn instruction(&self) -> &str {
+//!     fn instruction(&self) -> &'static str {
 //!         "יש להזין את הקוד הבא כדי להשלים את ההרשמה:"
 //!     }
 //!
-//!     fn username_label(&self) -> &str {
+//!     fn username_label(&self) -> &'static str {
 //!         "שם המשתמש שלך:"
 //!     }
 //!
@@ -55,11 +55,11 @@
 //!         format!("הקוד תקף למשך {lasting} (עד {until}) וניתן להשתמש בו פעם אחת בלבד.")
 //!     }
 //!
-//!     fn superseded(&self) -> &str {
+//!     fn superseded(&self) -> &'static str {
 //!         "קודים מהודעות קודמות אינם תקפים עוד."
 //!     }
 //!
-//!     fn unasked(&self) -> &str {
+//!     fn unasked(&self) -> &'static str {
 //!         "אם לא ביקשת קוד, אפשר להתעלם מהודעה זו. אין למסור את הקוד לאיש."
 //!     }
 //! }

@@ -207,11 +207,11 @@ impl Translation for Named {
         self.0.to_owned()
     }
 
-    fn instruction(&self) -> &str {
+    fn instruction(&self) -> &'static str {
         "<i>"
     }
 
-    fn username_label(&self) -> &str {
+    fn username_label(&self) -> &'static str {
         "<i>"
     }
 
@@ -219,11 +219,11 @@ impl Translation for Named {
         "<i>".to_owned()
     }
 
-    fn superseded(&self) -> &str {
+    fn superseded(&self) -> &'static str {
         "<i>"
     }
 
-    fn unasked(&self) -> &str {
+    fn unasked(&self) -> &'static str {
         "<i>"
     }
 }

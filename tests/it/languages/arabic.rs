@@ -16,11 +16,11 @@ impl Translation for Arabic {
         }
     }
 
-    fn instruction(&self) -> &str {
+    fn instruction(&self) -> &'static str {
         "أدخل هذا الرمز لإكمال تسجيلك:"
     }
 
-    fn username_label(&self) -> &str {
+    fn username_label(&self) -> &'static str {
         "اسم المستخدم:"
     }
 
@@ -35,11 +35,11 @@ impl Translation for Arabic {
         format!("الرمز صالح لمدة {lasting} (حتى {until})، ويمكن استخدامه مرة واحدة فقط.")
     }
 
-    fn superseded(&self) -> &str {
+    fn superseded(&self) -> &'static str {
         "لم تعد الرموز الواردة في الرسائل السابقة صالحة."
     }
 
-    fn unasked(&self) -> &str {
+    fn unasked(&self) -> &'static str {
         "إذا لم تطلب رمزًا، فتجاهل هذه الرسالة ولا تعطِ الرمز لأحد."
     }
 }

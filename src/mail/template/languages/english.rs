@@ -12,11 +12,11 @@ impl Translation for English {
         }
     }
 
-    fn instruction(&self) -> &str {
+    fn instruction(&self) -> &'static str {
         "Enter this code to complete your registration:"
     }
 
-    fn username_label(&self) -> &str {
+    fn username_label(&self) -> &'static str {
         "Your user name:"
     }
 
@@ -31,11 +31,11 @@ impl Translation for English {
         format!("The code is valid for {lasting}, until {until}, and works once.")
     }
 
-    fn superseded(&self) -> &str {
+    fn superseded(&self) -> &'static str {
         "Codes from earlier mails no longer work."
     }
 
-    fn unasked(&self) -> &str {
+    fn unasked(&self) -> &'static str {
         "If you did not ask for a code, ignore this mail and give the code to nobody."
     }
 }

@@ -13,11 +13,11 @@ impl Translation for French {
         }
     }
 
-    fn instruction(&self) -> &str {
+    fn instruction(&self) -> &'static str {
         "Saisissez ce code pour terminer votre inscription\u{A0}:"
     }
 
-    fn username_label(&self) -> &str {
+    fn username_label(&self) -> &'static str {
         "Votre nom d’utilisateur\u{A0}:"
     }
 
@@ -36,11 +36,11 @@ impl Translation for French {
         )
     }
 
-    fn superseded(&self) -> &str {
+    fn superseded(&self) -> &'static str {
         "Les codes reçus dans des e-mails précédents ne sont plus valables."
     }
 
-    fn unasked(&self) -> &str {
+    fn unasked(&self) -> &'static str {
         "Si vous n’avez pas demandé de code, ignorez cet e-mail et ne communiquez le code à \
          personne."
     }

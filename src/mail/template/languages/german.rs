@@ -12,11 +12,11 @@ impl Translation for German {
         }
     }
 
-    fn instruction(&self) -> &str {
+    fn instruction(&self) -> &'static str {
         "Geben Sie diesen Code ein, um Ihre Registrierung abzuschließen:"
     }
 
-    fn username_label(&self) -> &str {
+    fn username_label(&self) -> &'static str {
         "Ihr Benutzername:"
     }
 
@@ -31,11 +31,11 @@ impl Translation for German {
         format!("Der Code ist {lasting} gültig (bis {until}) und kann nur einmal verwendet werden.")
     }
 
-    fn superseded(&self) -> &str {
+    fn superseded(&self) -> &'static str {
         "Codes aus früheren E-Mails sind nicht mehr gültig."
     }
 
-    fn unasked(&self) -> &str {
+    fn unasked(&self) -> &'static str {
         "Wenn Sie keinen Code angefordert haben, ignorieren Sie diese E-Mail bitte und geben Sie \
          den Code nicht weiter."
     }

@@ -12,11 +12,11 @@ impl Translation for Japanese {
         }
     }
 
-    fn instruction(&self) -> &str {
+    fn instruction(&self) -> &'static str {
         "登録を完了するには、次のコードを入力してください。"
     }
 
-    fn username_label(&self) -> &str {
+    fn username_label(&self) -> &'static str {
         "ユーザー名："
     }
 
@@ -29,11 +29,11 @@ impl Translation for Japanese {
         format!("コードの有効期間は{lasting}（{until} まで）で、使用できるのは1回限りです。")
     }
 
-    fn superseded(&self) -> &str {
+    fn superseded(&self) -> &'static str {
         "以前のメールでお送りしたコードはご利用いただけません。"
     }
 
-    fn unasked(&self) -> &str {
+    fn unasked(&self) -> &'static str {
         "コードの送信をご依頼されていない場合は、このメールを破棄し、コードを誰にも教えないでください。"
     }
 }

@@ -12,11 +12,11 @@ impl Translation for Spanish {
         }
     }
 
-    fn instruction(&self) -> &str {
+    fn instruction(&self) -> &'static str {
         "Introduzca este código para completar su registro:"
     }
 
-    fn username_label(&self) -> &str {
+    fn username_label(&self) -> &'static str {
         "Su nombre de usuario:"
     }
 
@@ -34,11 +34,11 @@ impl Translation for Spanish {
         )
     }
 
-    fn superseded(&self) -> &str {
+    fn superseded(&self) -> &'static str {
         "Los códigos de correos anteriores ya no son válidos."
     }
 
-    fn unasked(&self) -> &str {
+    fn unasked(&self) -> &'static str {
         "Si no ha solicitado ningún código, ignore este correo y no comparta el código con nadie."
     }
 }
