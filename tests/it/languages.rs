@@ -199,7 +199,7 @@ fn a_fallback_needs_a_translation() {
     assert_speaks(&arabic, None, "ar");
 }
 
-/// English but for its subject.
+/// Says its subject, and markup in place of all else.
 struct Named(&'static str);
 
 impl Translation for Named {
