@@ -2,7 +2,7 @@
 //! drop all others, and those for dark mode in the head. It has nothing to load and nothing to
 //! follow: no image, font, script or link.
 
-use std::fmt::Write;
+use std::fmt::{self, Write};
 
 use super::{
     bidi::{self, BY_FIRST_LETTER, END, LEFT_TO_RIGHT},
@@ -48,7 +48,7 @@ pub(super) fn page(letter: &Letter<'_>) -> String {
     html
 }
 
-fn head(html: &mut String, letter: &Letter<'_>) -> std::fmt::Result {
+fn head(html: &mut String, letter: &Letter<'_>) -> fmt::Result {
     let Palette {
         page,
         card,
@@ -85,25 +85,32 @@ fn head(html: &mut String, letter: &Letter<'_>) -> std::fmt::Result {
 }
 
 /// Some programs take away `html` and `body`, so that language, direction and colours stand in a
-/// `div` too. The first sentence is hidden: it is what a list of mails shows beside the subject.
-/// The code is not in it, so that a locked screen does not show the code.
-fn body(html: &mut String, letter: &Letter<'_>) -> std::fmt::Result {
-    let Palette {
-        page,
-        card,
-        field,
-        ink,
-        faint,
-    } = LIGHT;
-    let validity = marked_up(&letter.validity);
+/// `div` too. The first sentence is hidden: it is what a list of mails, or a locked screen, shows
+/// beside the subject, and so not the code.
+fn body(html: &mut String, letter: &Letter<'_>) -> fmt::Result {
+    let Palette { page, ink, .. } = LIGHT;
     writeln!(
         html,
         r#"<body class="page" style="margin:0;padding:0;background:{page};color:{ink}">
 <div class="page" lang="{language}" dir="{direction}" style="padding:16px 8px;background:{page};
 color:{ink};font-family:{SANS};
 font-size:16px;line-height:1.5">
-<div style="display:none;max-height:0;overflow:hidden">{validity}</div>
-<div class="card" role="article" style="max-width:528px;margin:0 auto;padding:24px 16px;
+<div style="display:none;max-height:0;overflow:hidden">{preview}</div>"#,
+        language = escaped(letter.language),
+        direction = dir(letter.direction),
+        preview = marked_up(&letter.validity),
+    )?;
+    card(html, letter)?;
+    html.write_str("</div>\n</body>\n</html>\n")
+}
+
+fn card(html: &mut String, letter: &Letter<'_>) -> fmt::Result {
+    let Palette {
+        card, field, faint, ..
+    } = LIGHT;
+    writeln!(
+        html,
+        r#"<div class="card" role="article" style="max-width:528px;margin:0 auto;padding:24px 16px;
 background:{card};border-radius:8px;overflow-wrap:anywhere;word-break:break-word">
 <h1 style="margin:0 0 16px;font-size:22px;line-height:1.3">{subject}</h1>
 <p style="margin:0 0 12px">{instruction}</p>
@@ -115,17 +122,13 @@ font-size:20px;font-weight:bold;line-height:1.3;-webkit-user-select:all;user-sel
 <p style="margin:0 0 16px">{validity}<br>
 {superseded}</p>
 <p class="faint" style="margin:0;color:{faint};font-size:14px">{unasked}</p>
-</div>
-</div>
-</body>
-</html>"#,
-        language = escaped(letter.language),
-        direction = dir(letter.direction),
+</div>"#,
         subject = marked_up(&letter.subject),
         instruction = marked_up(letter.instruction),
         code = escaped(letter.code),
         label = marked_up(letter.username_label),
         username = escaped(&letter.username),
+        validity = marked_up(&letter.validity),
         superseded = marked_up(letter.superseded),
         unasked = marked_up(letter.unasked),
     )
