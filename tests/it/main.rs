@@ -6,6 +6,7 @@ mod conformance;
 mod delivery;
 mod dependencies;
 mod example_server;
+mod languages;
 mod layers;
 mod mail;
 mod many;
