@@ -18,4 +18,4 @@ pub use freshness::{
     DEFAULT_MAX_AGE, DEFAULT_MAX_FUTURE, FreshNonce, Freshness, FreshnessError, MAX_WINDOW,
     NotFresh,
 };
-pub use replay::{Claim, ClaimOutcome, ReplayGuard};
+pub use replay::{Claim, ClaimOutcome, Occupancy, ReplayGuard};
