@@ -21,6 +21,7 @@ use super::{
 };
 use crate::{
     mail::Mailer,
+    measure::MailInHand,
     registration::{RegistrationStore, UserId, policy::When},
     trace,
 };
@@ -183,6 +184,7 @@ impl<S: RegistrationStore, M: Mailer> Permit for CourierPermit<S, M> {
     fn hand_over(self, user: UserId) {
         let Self { courier, room } = self;
         let inner = courier.0.clone();
+        let counted = MailInHand::taken();
         let mut tasks = courier.0.tasks();
         while tasks.try_join_next().is_some() {}
         tasks.spawn(async move {
@@ -190,7 +192,7 @@ impl<S: RegistrationStore, M: Mailer> Permit for CourierPermit<S, M> {
             if inner.carry(&user).await {
                 in_hand.done();
             }
-            drop(room);
+            drop((counted, room));
         });
     }
 }

@@ -151,7 +151,7 @@ fn read(body: &[u8]) -> Result<UserId, Rejection> {
 
 fn answer(verdict: Verdict) -> Response<Full<Bytes>> {
     if let Err(rejection) = verdict {
-        gate::log(&rejection);
+        gate::report(&rejection);
         return rejection.into_response();
     }
     let mut response = Response::new(Full::new(Bytes::from_static(SUCCESS)));

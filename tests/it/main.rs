@@ -9,6 +9,7 @@ mod example_server;
 mod layers;
 mod mail;
 mod many;
+mod metrics;
 mod nonce_vectors;
 mod postgres;
 mod process;
