@@ -72,8 +72,8 @@
 //!
 //! `tracing` is on by default. Opt-in and additive: `axum` (the original URI behind nested
 //! routers), `client` (the layer that signs outgoing requests), `conformance` (the contracts of the
-//! ports as tests, for your own), `postgres`, `redis`, `sqlite`, `smtp` (lettre: SMTP and `.eml`
-//! files).
+//! ports as tests, for your own), `metrics` (numbers to watch), `postgres`, `redis`, `sqlite`,
+//! `smtp` (lettre: SMTP and `.eml` files).
 //!
 //! The map of the code and the reasons behind it are in [`architecture`], the attacks and what
 //! answers each in [`threats`], what it costs in [`performance`], and the reason for each crate that
@@ -92,7 +92,10 @@ pub mod gate;
 pub mod headers;
 mod keyed;
 pub mod mail;
+mod measure;
 mod members;
+#[cfg(feature = "metrics")]
+pub mod metrics;
 #[cfg(all(test, model))]
 mod model;
 pub mod nonce;

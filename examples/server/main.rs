@@ -13,6 +13,7 @@
 //! | `SMTP_URL` | none: mails are `.eml` files in `MAILBOX` | `smtp://…` or `smtps://user:password@host:465` |
 //! | `MAILBOX` | `target/server/mailbox` | folder of the `.eml` files |
 //! | `SECRET_KEY` | made once, kept in `target/server/secret.key` | 32 bytes in hex; the same for all processes on one database |
+//! | `METRICS_ADDR` | none: nothing is measured | address of a page for Prometheus, `/metrics`, such as `127.0.0.1:9464`; for operators alone |
 //! | `RUST_LOG` | `info` | filter of the log on standard error |
 //!
 //! A process serves, and delivers the mails that it and others owe. With `--no-dispatcher` it only
@@ -24,6 +25,7 @@
 mod config;
 mod database;
 mod key;
+mod metrics;
 mod parts;
 mod routes;
 mod settings;

@@ -45,6 +45,7 @@ pub(crate) struct Settings {
     pub(crate) smtp_url: Option<String>,
     pub(crate) mailbox: String,
     pub(crate) secret_key: Option<String>,
+    pub(crate) metrics_addr: Option<String>,
     pub(crate) log: String,
 }
 
@@ -60,6 +61,7 @@ impl Settings {
             smtp_url: given("SMTP_URL"),
             mailbox: or("MAILBOX", "target/server/mailbox"),
             secret_key: given("SECRET_KEY"),
+            metrics_addr: given("METRICS_ADDR"),
             log: or("RUST_LOG", "info"),
         })
     }

@@ -1,6 +1,6 @@
 //! Serving and delivering, from the start to a clean end.
 
-use std::{io::Write, net::SocketAddr, time::Duration};
+use std::{io::Write, net::SocketAddr, sync::Arc, time::Duration};
 
 use tokio::{
     net::TcpListener,
@@ -8,7 +8,10 @@ use tokio::{
     sync::watch,
 };
 use tower_registration::{
-    backend::postgres::{PostgresBackend, PostgresListener},
+    backend::{
+        memory::MemoryReplayGuard,
+        postgres::{PostgresBackend, PostgresListener},
+    },
     delivery::{Deliverer, Dispatcher, DispatcherHandle},
     nonce::ReplayGuard,
     registration::{self, Outbox, Registrations},
@@ -18,6 +21,7 @@ use crate::{
     Failure,
     config::Config,
     key::registration_key,
+    metrics::Page,
     parts::{self, Mailer, start_log},
     routes::router,
     settings::Settings,
@@ -60,8 +64,10 @@ impl<S: Outbox> Work<S> {
 
     /// Answers requests until the signal to stop; then all that was accepted is answered.
     pub(crate) async fn serve<G: ReplayGuard>(self, guard: G) -> Result<(), Failure> {
-        let wake = self.dispatcher.wake();
-        let router = router(self.config, self.registrations, guard, wake)?;
+        let page = self.page().await?;
+        let (wake, guard) = (self.dispatcher.wake(), Arc::new(guard));
+        let store = self.registrations.store().clone();
+        let router = router(self.config, self.registrations, guard.clone(), wake)?;
         let listen = &self.settings.listen;
         let listener = TcpListener::bind(listen)
             .await
@@ -73,6 +79,7 @@ impl<S: Outbox> Work<S> {
             .mode
             .delivers()
             .then(|| Delivery::start(self.dispatcher, self.heard_of_by.as_ref()));
+        measure(page, store, Some(guard))?;
         announce(listener.local_addr()?, &mails(&self.settings));
 
         let mut told = stop.clone();
@@ -92,14 +99,40 @@ impl<S: Outbox> Work<S> {
 
     /// Delivers until the signal to stop.
     pub(crate) async fn deliver(self) -> Result<(), Failure> {
+        let page = self.page().await?;
         let mut stop = stop_signal()?;
         start_log(&self.settings);
         let delivery = Delivery::start(self.dispatcher, self.heard_of_by.as_ref());
+        // Who claims no nonces has no guard to tell of.
+        let guard: Option<Arc<MemoryReplayGuard>> = None;
+        measure(page, self.registrations.store().clone(), guard)?;
         print(&format!("delivering, {}\n", mails(&self.settings)));
         stopped(&mut stop).await;
         delivery.stop().await;
         Ok(())
     }
+}
+
+impl<S> Work<S> {
+    /// Opened before anything is counted.
+    async fn page(&self) -> Result<Option<Page>, Failure> {
+        match &self.settings.metrics_addr {
+            Some(address) => Page::open(address).await.map(Some),
+            None => Ok(None),
+        }
+    }
+}
+
+fn measure<S: Outbox, G: ReplayGuard>(
+    page: Option<Page>,
+    store: Arc<S>,
+    guard: Option<Arc<G>>,
+) -> Result<(), Failure> {
+    if let Some(page) = page {
+        let place = page.serve(store, guard)?;
+        print(&format!("numbers at {place}\n"));
+    }
+    Ok(())
 }
 
 /// A dispatcher at work, and what wakes it.

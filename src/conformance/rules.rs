@@ -20,6 +20,7 @@ macro_rules! __conformance_rules {
             5 a_dropped_claim_happened_or_not
             6 a_small_step_back_refuses_nobody
             6 a_clock_that_leaps_ahead_and_back_costs_a_window
+            7 every_live_entry_is_counted_once
         }
     };
     (registration_store $then:ident $with:tt) => {
@@ -46,6 +47,7 @@ macro_rules! __conformance_rules {
             2 of_leases_at_once_no_user_is_in_two
             2 a_lease_and_a_swap_at_once_have_one_winner
             2 a_dropped_lease_loses_no_mail
+            3 the_backlog_is_all_that_is_owed_and_as_old_as_its_oldest_code
         }
     };
     (app_registry $then:ident $with:tt) => {

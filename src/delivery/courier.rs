@@ -14,6 +14,7 @@ use super::{
 };
 use crate::{
     mail::Mailer,
+    measure::MailInHand,
     registration::{RegistrationStore, UserId, policy::When},
     sync::delivery::{AtomicUsize, JoinSet, Mutex, MutexGuard, Semaphore, timeout, watch},
     trace,
@@ -180,6 +181,7 @@ impl<S: RegistrationStore, M: Mailer> Permit for CourierPermit<S, M> {
     fn hand_over(self, user: UserId) {
         let Self { courier, room } = self;
         let inner = courier.0.clone();
+        let counted = MailInHand::taken();
         let mut tasks = courier.0.tasks();
         while tasks.try_join_next().is_some() {}
         inner.undelivered.fetch_add(1, Ordering::SeqCst);
@@ -188,7 +190,7 @@ impl<S: RegistrationStore, M: Mailer> Permit for CourierPermit<S, M> {
                 inner.undelivered.fetch_sub(1, Ordering::SeqCst);
             }
             // Who waits for the room finds the mail counted.
-            drop(room);
+            drop((counted, room));
         });
     }
 }

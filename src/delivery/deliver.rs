@@ -7,6 +7,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use super::{Backoff, Delivery, DeliveryEvent, Failure, GiveUp, Timing, send::send};
 use crate::{
     mail::{Mailer, RegistrationEmail},
+    measure::{self, Stopwatch},
     registration::{
         DueMail, Lease, OwedMail, Registration, RegistrationStore, Registrations, SwapError,
         UserId,
@@ -76,6 +77,7 @@ impl<S, M> Deliverer<S, M> {
     }
 
     fn report(&self, event: &DeliveryEvent) {
+        measure::tried(Some(event.outcome));
         let DeliveryEvent {
             org_id,
             generation,
@@ -127,7 +129,10 @@ impl<S: RegistrationStore, M: Mailer> Deliverer<S, M> {
             return Ok(Delivery::Later(lease.until));
         }
         let (settlement, verdict) = self.attempt(&user, &registration, owed).await;
-        let outcome = self.settle(&user, lease, settlement, verdict).await?;
+        let outcome = self
+            .settle(&user, lease, settlement, verdict)
+            .await
+            .inspect_err(|_| measure::tried(None))?;
         self.report(&DeliveryEvent {
             org_id: user.org_id,
             generation: registration.generation,
@@ -201,8 +206,14 @@ impl<S: RegistrationStore, M: Mailer> Deliverer<S, M> {
             expires_at: code.expires_at,
             message_id: key.message_id(user, generation),
         };
-        match send(&*self.mailer, &mail, self.timing.send_timeout).await {
-            Ok(()) => (Settlement::Delivered, Verdict::Sent),
+        let stopwatch = Stopwatch::start();
+        let sent = send(&*self.mailer, &mail, self.timing.send_timeout).await;
+        measure::sent(stopwatch, sent.err());
+        match sent {
+            Ok(()) => {
+                measure::delivered(self.now() - mail.issued_at);
+                (Settlement::Delivered, Verdict::Sent)
+            }
             Err(failure @ Failure::Permanent) => (Settlement::Permanent, Verdict::Failed(failure)),
             Err(failure) => {
                 let retry_at = self.retry_after(owed.attempts.saturating_add(1));

@@ -19,7 +19,7 @@ pub use body::GateBody;
 pub use service::{Gate, GateFuture, GateLayer};
 pub use then::{Then, ThenPending};
 
-pub(crate) use service::log;
+pub(crate) use service::report;
 
 use std::{
     pin::Pin,

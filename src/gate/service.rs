@@ -15,6 +15,7 @@ use tower_service::Service;
 
 use super::{Check, GateBody, Mount};
 use crate::{
+    measure,
     rejection::{Rejection, RejectionKind},
     trace,
 };
@@ -167,12 +168,13 @@ fn panicked() -> Rejection {
 }
 
 fn refuse<B>(rejection: Rejection) -> Response<GateBody<B>> {
-    log(&rejection);
+    report(&rejection);
     rejection.into_response().map(GateBody::Rejection)
 }
 
-/// Logs what a caller did at `debug`, what the operator has to mend at `error`.
-pub(crate) fn log(rejection: &Rejection) {
+/// Counts a rejection, and logs what a caller did at `debug`, what the operator has to mend at `error`.
+pub(crate) fn report(rejection: &Rejection) {
+    measure::rejected(rejection.kind());
     let name = rejection.kind().row().name;
     let reason = rejection.reason();
     let source = std::error::Error::source(rejection);

@@ -9,6 +9,7 @@ use std::{
 
 use chrono::{DateTime, Utc};
 use http::Request;
+use pin_project::pin_project;
 
 use super::{Claim, ClaimOutcome, FreshNonce, Freshness, Nonce, ReplayGuard};
 use crate::{
@@ -16,6 +17,7 @@ use crate::{
     clock::{SharedClock, SystemClock},
     gate::{Check, GateLayer, Mount, Then},
     headers::{Credential, HeaderNames},
+    measure::ClaimTimer,
     rejection::{Rejection, RejectionKind},
     trace,
     verified::Verified,
@@ -141,10 +143,19 @@ impl<G> ClaimCheck<G> {
     }
 }
 
-impl<G: ReplayGuard, B> Check<B> for ClaimCheck<G> {
-    type Pending = G::Future;
+/// A claim under way.
+#[pin_project]
+#[derive(Debug)]
+pub struct ClaimPending<F> {
+    #[pin]
+    claim: F,
+    timer: ClaimTimer,
+}
 
-    fn begin(&self, request: &mut Request<B>) -> Result<G::Future, Rejection> {
+impl<G: ReplayGuard, B> Check<B> for ClaimCheck<G> {
+    type Pending = ClaimPending<G::Future>;
+
+    fn begin(&self, request: &mut Request<B>) -> Result<Self::Pending, Rejection> {
         let verified = Verified::of(request.extensions());
         let app = self.claimant.identify(verified)?;
         let nonce = verified
@@ -158,23 +169,27 @@ impl<G: ReplayGuard, B> Check<B> for ClaimCheck<G> {
                 "nonce became stale while the request was checked",
             ));
         }
-        Ok(self.guard.claim(Claim::new(
-            app,
-            nonce.id(),
-            nonce.nonce().datetime(),
-            nonce.fresh_until(),
-            now,
-        )))
+        let (id, issued_at) = (nonce.id(), nonce.nonce().datetime());
+        let claim = Claim::new(app, id, issued_at, nonce.fresh_until(), now);
+        // Before the claim: a guard in memory makes it at once.
+        let timer = ClaimTimer::start();
+        Ok(ClaimPending {
+            claim: self.guard.claim(claim),
+            timer,
+        })
     }
 
     fn poll(
         &self,
-        outcome: Pin<&mut G::Future>,
+        pending: Pin<&mut Self::Pending>,
         request: &mut Request<B>,
         cx: &mut Context<'_>,
     ) -> Poll<Result<(), Rejection>> {
         let refuse = |kind, reason: &'static str| Err(Rejection::new(kind, reason));
-        Poll::Ready(match ready!(outcome.poll(cx)) {
+        let pending = pending.project();
+        let outcome = ready!(pending.claim.poll(cx));
+        pending.timer.stop(outcome.as_ref().ok().copied());
+        Poll::Ready(match outcome {
             Ok(ClaimOutcome::Claimed) => {
                 let verified = Verified::of_mut(request.extensions_mut());
                 verified.claimed = true;

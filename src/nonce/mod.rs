@@ -12,10 +12,10 @@ mod freshness;
 mod replay;
 mod scan;
 
-pub use check::{ClaimCheck, FreshCheck, NonceCheck, NonceLayer};
+pub use check::{ClaimCheck, ClaimPending, FreshCheck, NonceCheck, NonceLayer};
 pub use codec::{MAX_RANDOM_CHARS, MIN_RANDOM_CHARS, Nonce, NonceError, NonceId};
 pub use freshness::{
     DEFAULT_MAX_AGE, DEFAULT_MAX_FUTURE, FreshNonce, Freshness, FreshnessError, MAX_WINDOW,
     NotFresh,
 };
-pub use replay::{Claim, ClaimOutcome, ReplayGuard};
+pub use replay::{Claim, ClaimOutcome, Occupancy, ReplayGuard};

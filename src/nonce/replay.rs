@@ -55,6 +55,15 @@ pub enum ClaimOutcome {
     Unknowable,
 }
 
+/// How full a guard is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Occupancy {
+    /// Entries that take up room, those included that are no longer fresh but not yet forgotten.
+    pub live: u64,
+    /// How many there may be.
+    pub capacity: u64,
+}
+
 /// Remembers used nonces.
 ///
 /// # Contract
@@ -70,6 +79,7 @@ pub enum ClaimOutcome {
 ///    future: the claim may have taken place.
 /// 6. **Refuses no first use** of a fresh nonce for what other claims' clocks showed: not where one
 ///    is 2 s ahead, and not, a window later, where one had leaped ahead and come back.
+/// 7. [`occupancy`](Self::occupancy), where it is told, counts every live entry once.
 ///
 /// The future is an associated type, so that a guard in memory answers without allocating. A guard
 /// over a database sets `type Future = Pin<Box<dyn Future<…> + Send>>`.
@@ -85,6 +95,15 @@ pub trait ReplayGuard: Send + Sync + 'static {
 
     /// Uses the nonce up, or tells that it has been.
     fn claim(&self, claim: Claim<'_>) -> Self::Future;
+
+    /// How full the guard is, if it has a bound and can tell without counting: to be watched, and
+    /// asked for every few seconds, never by a request. By default it can't.
+    fn occupancy(&self) -> impl Future<Output = Result<Option<Occupancy>, Self::Error>> + Send
+    where
+        Self: Sized,
+    {
+        async { Ok(None) }
+    }
 }
 
 impl<G: ReplayGuard> ReplayGuard for std::sync::Arc<G> {
@@ -93,5 +112,9 @@ impl<G: ReplayGuard> ReplayGuard for std::sync::Arc<G> {
 
     fn claim(&self, claim: Claim<'_>) -> Self::Future {
         G::claim(self, claim)
+    }
+
+    fn occupancy(&self) -> impl Future<Output = Result<Option<Occupancy>, Self::Error>> + Send {
+        G::occupancy(self)
     }
 }

@@ -154,7 +154,7 @@ fn read(body: &[u8]) -> Result<UserId, Rejection> {
 
 fn answer(verdict: Verdict) -> Response<Full<Bytes>> {
     if let Err(rejection) = verdict {
-        gate::log(&rejection);
+        gate::report(&rejection);
         return rejection.into_response();
     }
     success()

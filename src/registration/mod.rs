@@ -35,7 +35,7 @@ pub use redeem::RedeemOutcome;
 pub use request::{BodyError, RedeemRequest, ResendRequest};
 pub use resend::{Registrations, ResendOutcome};
 pub use service::{ResendEvent, ResendRegistration};
-pub use store::{DueMail, Outbox, RegistrationStore};
+pub use store::{Backlog, DueMail, Outbox, RegistrationStore};
 pub use swap::{MAX_SWAPS, SwapError};
 pub use user::{
     InvalidOrgId, InvalidUsername, MAX_ORG_ID, MAX_USERNAME, MIN_USERNAME, OrgId, UserId, Username,

@@ -4,7 +4,7 @@ use super::{
     Redeem, Refusal, RegistrationCode, RegistrationStore, Registrations, UserId, policy,
     swap::{Step, SwapError, swap},
 };
-use crate::trace;
+use crate::{measure, trace};
 
 /// What became of a code that was shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -52,7 +52,9 @@ impl<S: RegistrationStore> Registrations<S> {
                 },
             )
         })
-        .await?;
+        .await
+        .inspect_err(|_| measure::redeemed(None))?;
+        measure::redeemed(Some(outcome));
         trace::debug!(target: trace::RESEND, org = %user.org_id, outcome = ?outcome, "decided about a code shown");
         Ok(outcome)
     }

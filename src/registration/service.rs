@@ -36,6 +36,7 @@ use super::{
 use crate::{
     app::{AppId, Permissions},
     delivery::{Handover, Permit},
+    measure::{self, Requested},
     rejection::{Rejection, RejectionKind},
     signature::BodyLimits,
     trace,
@@ -143,16 +144,20 @@ fn require_json(headers: &HeaderMap) -> Result<(), Rejection> {
 impl<S: RegistrationStore, H: Handover> Shared<S, H> {
     /// All that depends on the store.
     pub(super) async fn work(self: Arc<Self>, asker: Asker, user: UserId) -> Verdict {
-        let permit = self
-            .handover
-            .reserve()
-            .map_err(|full| Rejection::unavailable("no room for another mail", full))?;
+        let permit = self.handover.reserve().map_err(|full| {
+            measure::requested(Requested::NoRoom);
+            Rejection::unavailable("no room for another mail", full)
+        })?;
         let may = |kind: UserKind| asker.permissions.allow(kind.permission());
         let outcome = self
             .registrations
             .resend(&user, may)
             .await
-            .map_err(|error| Rejection::unavailable("no decision about a new code", error))?;
+            .map_err(|error| {
+                measure::requested(Requested::Failed);
+                Rejection::unavailable("no decision about a new code", error)
+            })?;
+        measure::requested(Requested::Decided(outcome));
         if matches!(outcome, ResendOutcome::Issued { .. }) {
             permit.hand_over(user.clone());
         }

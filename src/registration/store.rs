@@ -49,6 +49,15 @@ pub struct DueMail {
     pub registration: Registration,
 }
 
+/// How much a store owes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Backlog {
+    /// Users who are owed a mail, those included that is being sent or waits to be tried again.
+    pub owed: u64,
+    /// When the oldest code among theirs was made; `None` where nothing is owed.
+    pub oldest: Option<DateTime<Utc>>,
+}
+
 /// A store that can tell which mails are owed, so that a
 /// [`Dispatcher`](crate::delivery::Dispatcher) delivers them, in this process or another, and a
 /// crash loses none.
@@ -59,6 +68,8 @@ pub struct DueMail {
 ///    first, at most `limit`.
 /// 2. For each it swaps in, atomically, the registration with `version + 1` and the lease
 ///    `{ token: version + 1, until }`. Of two calls at once, no user is leased by both.
+/// 3. [`backlog`](Self::backlog), where it is told, counts users with an
+///    [owed](Registration::owed) mail, due or not, and finds the oldest of their codes.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is no outbox",
     note = "a `Dispatcher` needs a store that implements `Outbox::lease_due`; a plain `RegistrationStore` is served by a `Courier`"
@@ -71,6 +82,12 @@ pub trait Outbox: RegistrationStore {
         until: DateTime<Utc>,
         limit: usize,
     ) -> impl Future<Output = Result<Vec<DueMail>, Self::Error>> + Send;
+
+    /// How much is owed, in all processes together, if the store can tell: to be watched, and asked
+    /// for every few seconds, never by a request. By default it can't.
+    fn backlog(&self) -> impl Future<Output = Result<Option<Backlog>, Self::Error>> + Send {
+        async { Ok(None) }
+    }
 }
 
 impl<S: RegistrationStore> RegistrationStore for Arc<S> {
@@ -101,5 +118,9 @@ impl<S: Outbox> Outbox for Arc<S> {
         limit: usize,
     ) -> impl Future<Output = Result<Vec<DueMail>, Self::Error>> + Send {
         S::lease_due(self, now, until, limit)
+    }
+
+    fn backlog(&self) -> impl Future<Output = Result<Option<Backlog>, Self::Error>> + Send {
+        S::backlog(self)
     }
 }

@@ -25,7 +25,7 @@ use tower_registration::{
 
 use crate::{
     process::{ORG, PATIENCE, Process, code, command, folder},
-    support::{SECRET, SERVER_APP, nonce_at},
+    support::{Answer, SECRET, SERVER_APP, nonce_at},
 };
 
 /// A server of its own folder.
@@ -160,6 +160,43 @@ async fn a_server_side_application_signs_and_is_told_apart_by_its_permissions() 
     assert!(sent[0].contains("To: kim@example.co"), "{}", sent[0]);
 }
 
+/// The page of numbers at this address.
+async fn page(place: &str) -> String {
+    let client: Client<_, Full<Bytes>> = Client::builder(TokioExecutor::new()).build_http();
+    let answer = client.get(format!("http://{place}").parse().unwrap()).await;
+    let answer = Answer::of(answer.unwrap()).await;
+    assert_eq!(answer.status, 200);
+    String::from_utf8(answer.body.to_vec()).unwrap()
+}
+
+#[tokio::test]
+async fn numbers_are_served_where_the_environment_says_and_callers_get_none() {
+    let folder = folder(&json!({}));
+    let server = Process::serving(command(folder.path()).env("METRICS_ADDR", "127.0.0.1:0"));
+    server.put(PATH, "jane@example.co").await.assert_success();
+    server.put(PATH, "nobody@example.co").await.assert_success();
+    mails(folder.path(), 1).await;
+    let place = server.printed.split_once("numbers at ").unwrap().1;
+    let page = page(place.lines().next().unwrap()).await;
+    for line in [
+        r#"tower_registration_requests_total{outcome="Issued"} 1"#,
+        r#"tower_registration_requests_total{outcome="UnknownUser"} 1"#,
+        r#"tower_registration_nonce_claim_duration_seconds_bucket{outcome="Claimed",le="+Inf"} 2"#,
+        "tower_registration_nonces_live 2",
+        "tower_registration_nonces_capacity 10000000",
+        r#"tower_registration_mail_send_duration_seconds_count{outcome="Accepted"} 1"#,
+    ] {
+        assert!(
+            page.lines().any(|of_page| of_page == line),
+            "{line}: {page}"
+        );
+    }
+    let nonce = nonce_at(Utc::now());
+    let here = server.send(Method::GET, "/metrics", "", &nonce).await;
+    assert_eq!(here.status, 404);
+    assert!(server.stop().success());
+}
+
 #[tokio::test]
 async fn the_printed_command_works_when_pasted() {
     if Command::new("curl").arg("--version").output().is_err() {
@@ -259,6 +296,7 @@ fn bad_configuration_ends_the_start_with_one_line_that_says_what_to_change() {
         ("SECRET_KEY", "s3cr3t".to_owned(), "64 hex digits"),
         ("LISTEN", "nowhere".to_owned(), "LISTEN=nowhere"),
         ("MAILBOX", "/dev/null/mailbox".to_owned(), "/dev/null"),
+        ("METRICS_ADDR", "nowhere".to_owned(), "METRICS_ADDR=nowhere"),
     ];
     for (variable, value, says) in rows {
         let output = command(good.path()).env(variable, &value).output().unwrap();

@@ -10,6 +10,7 @@ mod languages;
 mod layers;
 mod mail;
 mod many;
+mod metrics;
 mod mistakes;
 mod nonce_vectors;
 mod openapi;

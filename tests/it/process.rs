@@ -55,6 +55,7 @@ pub(crate) fn command(folder: &Path) -> Command {
         )
         .env("SECRET_KEY", KEY)
         .env("RUST_LOG", "warn")
+        .env_remove("METRICS_ADDR")
         .env_remove("REDIS_URL")
         .env_remove("SMTP_URL");
     command

@@ -306,6 +306,38 @@ async fn a_row_that_can_not_be_read_keeps_no_other_mail_from_going_out() {
 }
 
 #[tokio::test]
+async fn a_row_that_can_not_be_read_counts_as_owed_and_hides_no_age() {
+    let backend = SqliteBackend::connect("sqlite::memory:").await.unwrap();
+    let store = backend.registrations();
+    for (name, code) in [
+        ("broken", "'{'"),
+        (
+            "odd",
+            r#"json_set(registration, '$.code', json('{"issuedAt":"0 is none"}'))"#,
+        ),
+        (
+            "number",
+            r#"json_set(registration, '$.code', json('{"issuedAt":7}'))"#,
+        ),
+        (
+            "jane",
+            r#"json_set(registration, '$.code', json('{"issuedAt":"2027-01-15T08:00:01Z"}'))"#,
+        ),
+    ] {
+        let entered = store.insert_if_absent(&user(name), &owing(at(0))).await;
+        assert!(entered.unwrap());
+        let set = format!("UPDATE tower_registration_user SET registration = {code}");
+        let one = format!("{set} WHERE username LIKE '{name}%'");
+        sqlx::query(sqlx::AssertSqlSafe(one))
+            .execute(backend.pool())
+            .await
+            .unwrap();
+    }
+    let backlog = store.backlog().await.unwrap().unwrap();
+    assert_eq!((backlog.owed, backlog.oldest), (4, Some(at(1))));
+}
+
+#[tokio::test]
 async fn a_write_waits_for_the_write_of_another_process() {
     let directory = tempfile::tempdir().unwrap();
     let backend = SqliteBackend::connect(&url(directory.path()))

@@ -9,7 +9,9 @@ use std::{
 
 use chrono::{DateTime, Utc};
 
-use crate::registration::{DueMail, Outbox, Registration, RegistrationStore, UserId, policy};
+use crate::registration::{
+    Backlog, DueMail, Outbox, Registration, RegistrationStore, UserId, policy,
+};
 
 /// A [`RegistrationStore`] and [`Outbox`] in this process's memory. Clones share it; it ends with
 /// the last of them, and with the process.
@@ -129,6 +131,19 @@ impl Outbox for MemoryRegistrations {
             }
         }
         Ok(mails)
+    }
+
+    async fn backlog(&self) -> Result<Option<Backlog>, Infallible> {
+        let table = self.table();
+        let owed = table
+            .due
+            .iter()
+            .filter_map(|(_, user)| table.users.get(user));
+        let made = owed.filter_map(|owing| owing.code.as_ref());
+        Ok(Some(Backlog {
+            owed: table.due.len() as u64,
+            oldest: made.map(|code| code.issued_at).min(),
+        }))
     }
 }
 

@@ -5,7 +5,10 @@ use sqlx::{SqlStr, query_as};
 
 use super::{PostgresError, ask::Ask, schema::Schema};
 use crate::{
-    registration::{DueMail, OrgId, Outbox, Registration, RegistrationStore, UserId, Username},
+    backend::backlog::backlog,
+    registration::{
+        Backlog, DueMail, OrgId, Outbox, Registration, RegistrationStore, UserId, Username,
+    },
     trace,
 };
 
@@ -45,6 +48,13 @@ const LEASE_DUE: &str = "\
     ) \
     SELECT org_id, username, sound, registration::text FROM leased ORDER BY was_due_at";
 
+/// Times are written as RFC 3339 in UTC: without the `Z`, their order is that of their texts. What
+/// holds no sound registration counts, and has no time.
+const BACKLOG: &str = "\
+    SELECT count(*), min(rtrim(made, 'Z') COLLATE \"C\") FILTER (WHERE made LIKE '____-__-__T%Z') \
+    FROM (SELECT registration #>> '{code,issuedAt}' AS made \
+        FROM {schema}.tower_registration_user WHERE due_at IS NOT NULL) AS owing";
+
 /// A [`RegistrationStore`] and [`Outbox`] in PostgreSQL: one row for each user, the registration
 /// as JSON beside its version and the time that a mail is due.
 ///
@@ -59,6 +69,7 @@ pub struct PostgresRegistrations {
     replace: SqlStr,
     insert: SqlStr,
     lease_due: SqlStr,
+    backlog: SqlStr,
     channel: String,
     notifying: bool,
 }
@@ -71,6 +82,7 @@ impl PostgresRegistrations {
             replace: schema.sql(REPLACE),
             insert: schema.sql(INSERT),
             lease_due: schema.sql(LEASE_DUE),
+            backlog: schema.sql(BACKLOG),
             channel: schema.channel(),
             notifying,
         }
@@ -146,6 +158,11 @@ impl Outbox for PostgresRegistrations {
             .bind(written(until)?);
         let rows: Vec<Row> = self.ask.for_all(statement).await?;
         Ok(rows.iter().filter_map(read).collect())
+    }
+
+    async fn backlog(&self) -> Result<Option<Backlog>, PostgresError> {
+        let counted = self.ask.for_one(query_as(self.backlog.clone())).await?;
+        Ok(counted.map(|(owed, oldest)| backlog(owed, oldest)))
     }
 }
 

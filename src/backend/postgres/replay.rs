@@ -18,7 +18,7 @@ use super::{
 };
 use crate::{
     backend::nonce_key::NonceEntry,
-    nonce::{Claim, ClaimOutcome, ReplayGuard},
+    nonce::{Claim, ClaimOutcome, Occupancy, ReplayGuard},
     trace,
 };
 
@@ -188,6 +188,13 @@ impl ReplayGuard for PostgresReplayGuard {
     fn claim(&self, claim: Claim<'_>) -> Self::Future {
         let now = claim.now.timestamp_micros();
         Box::pin(in_time(self.clone().decide(NonceEntry::of(&claim), now)))
+    }
+
+    async fn occupancy(&self) -> Result<Option<Occupancy>, PostgresError> {
+        Ok(Some(Occupancy {
+            live: self.live().await?,
+            capacity: self.capacity.unsigned_abs(),
+        }))
     }
 }
 

@@ -5,8 +5,9 @@ use sqlx::{Sqlite, SqlitePool, Transaction};
 
 use super::SqliteError;
 use crate::{
+    backend::backlog::backlog,
     registration::{
-        DueMail, OrgId, Outbox, Registration, RegistrationStore, UserId, Username, policy,
+        Backlog, DueMail, OrgId, Outbox, Registration, RegistrationStore, UserId, Username, policy,
     },
     trace,
 };
@@ -22,6 +23,13 @@ const INSERT: &str = "\
 const DUE: &str = "\
     SELECT org_id, username, registration FROM tower_registration_user \
     WHERE due_at <= ?1 ORDER BY due_at LIMIT ?2";
+/// Times are written as RFC 3339 in UTC: without the `Z`, their order is that of their texts. What
+/// holds no sound registration counts, and has no time.
+const BACKLOG: &str = "\
+    SELECT count(*), min(rtrim(made, 'Z')) FILTER (WHERE made LIKE '____-__-__T%Z') FROM ( \
+        SELECT CASE WHEN json_valid(registration) \
+            THEN CAST(registration ->> '$.code.issuedAt' AS TEXT) END AS made \
+        FROM tower_registration_user WHERE due_at IS NOT NULL)";
 const PUT_OFF: &str = "\
     UPDATE tower_registration_user SET due_at = ?3 WHERE org_id = ?1 AND username = ?2";
 
@@ -112,6 +120,11 @@ impl Outbox for SqliteRegistrations {
         }
         transaction.commit().await?;
         Ok(leased)
+    }
+
+    async fn backlog(&self) -> Result<Option<Backlog>, SqliteError> {
+        let (owed, oldest) = sqlx::query_as(BACKLOG).fetch_one(&self.read).await?;
+        Ok(Some(backlog(owed, oldest)))
     }
 }
 

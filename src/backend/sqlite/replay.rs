@@ -14,7 +14,7 @@ use sqlx::SqlitePool;
 use super::SqliteError;
 use crate::{
     backend::nonce_key::NonceEntry,
-    nonce::{Claim, ClaimOutcome, ReplayGuard},
+    nonce::{Claim, ClaimOutcome, Occupancy, ReplayGuard},
     trace,
 };
 
@@ -161,5 +161,12 @@ impl ReplayGuard for SqliteReplayGuard {
     fn claim(&self, claim: Claim<'_>) -> Self::Future {
         let now = claim.now.timestamp_micros();
         Box::pin(self.clone().decide(NonceEntry::of(&claim), now))
+    }
+
+    async fn occupancy(&self) -> Result<Option<Occupancy>, SqliteError> {
+        Ok(Some(Occupancy {
+            live: self.live().await?,
+            capacity: self.capacity.unsigned_abs(),
+        }))
     }
 }

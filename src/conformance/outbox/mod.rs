@@ -14,7 +14,7 @@ use super::{
         StoreHarness, at, enter, jane, marked, must_replace, pending, replace, stored, user,
     },
 };
-use crate::registration::{DueMail, Lease, Outbox, Registration, UserId};
+use crate::registration::{Backlog, DueMail, Lease, Outbox, Registration, UserId};
 
 /// Runs every rule.
 ///
@@ -209,6 +209,55 @@ async fn is_stale<S: Outbox>(store: &S, user: &UserId, version: u64) -> Kept {
     ensure!(
         !swapped,
         "a swap under the version before the lease was made"
+    );
+    Ok(())
+}
+
+/// Sentence 3: due, leased or put off; in whole seconds or not. A store that can't tell breaks no
+/// rule.
+///
+/// # Errors
+///
+/// If the rule is broken.
+pub async fn the_backlog_is_all_that_is_owed_and_as_old_as_its_oldest_code(
+    harness: &impl StoreHarness<Store: Outbox>,
+) -> Kept {
+    let subject = harness.fresh().await;
+    let nothing = Backlog {
+        owed: 0,
+        oldest: None,
+    };
+    is_backlog(&*subject.one, nothing).await?;
+    enter(
+        harness,
+        &subject,
+        &user("org", "idle@example.co")?,
+        &pending(),
+    )
+    .await?;
+    for (name, due, made) in [("leased", 0, 1), ("put-off", 900, 0), ("due", 1, 500_000)] {
+        let mut owing = owing(due)?;
+        owing
+            .code
+            .iter_mut()
+            .for_each(|code| code.issued_at = at(made));
+        let user = user("org", &format!("{name}@example.co"))?;
+        enter(harness, &subject, &user, &owing).await?;
+    }
+    let leased = leased(&*subject.one, 0, 600, 9).await?;
+    ensure!(leased.len() == 1, "{} mails were due", leased.len());
+    let all = Backlog {
+        owed: 3,
+        oldest: Some(at(0)),
+    };
+    is_backlog(&*subject.other, all).await
+}
+
+async fn is_backlog<S: Outbox>(store: &S, expected: Backlog) -> Kept {
+    let told = store.backlog().await.answered("a count")?;
+    ensure!(
+        told.is_none_or(|told| told == expected),
+        "the backlog is {told:?} and not {expected:?}"
     );
     Ok(())
 }

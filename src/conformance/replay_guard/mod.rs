@@ -19,7 +19,8 @@ pub use self::{
     once::{
         a_nonce_is_claimed_once, an_ids_end_is_not_taken_for_a_nonces_beginning,
         another_datetime_makes_no_other_nonce, equal_nonces_of_two_apps_do_not_collide,
-        of_many_claims_at_once_one_wins, what_one_handle_claimed_another_knows,
+        every_live_entry_is_counted_once, of_many_claims_at_once_one_wins,
+        what_one_handle_claimed_another_knows,
     },
     time::{
         a_clock_stepping_back_reopens_nothing, a_clock_that_leaps_ahead_and_back_costs_a_window,

@@ -9,7 +9,7 @@ use crate::{
         breach::{Answered, Kept, ensure},
         race::{self, LEAST, ROUNDS, race},
     },
-    nonce::{ClaimOutcome, NonceId, ReplayGuard},
+    nonce::{ClaimOutcome, NonceId, Occupancy, ReplayGuard},
 };
 
 /// Sentence 1: the first claim of a fresh nonce is `Claimed`, every other `Replayed`.
@@ -141,5 +141,28 @@ pub async fn another_datetime_makes_no_other_nonce(harness: &impl ReplayGuardHar
             .expect(ClaimOutcome::Replayed, (1, times.0, times.1))
             .await?;
     }
+    Ok(())
+}
+
+/// Sentence 7: replays add nothing, and there is room for what is there. A guard that can't tell
+/// breaks no rule.
+///
+/// # Errors
+///
+/// If the rule is broken.
+pub async fn every_live_entry_is_counted_once(harness: &impl ReplayGuardHarness) -> Kept {
+    const ENTRIES: usize = 20;
+    let bench = Bench::fresh(harness).await;
+    for number in (0..ENTRIES).chain(0..ENTRIES) {
+        bench.claim(number, bench.at(300), bench.at(0)).await?;
+    }
+    let told = bench.subject.other.occupancy().await;
+    let Some(Occupancy { live, capacity }) = told.answered("a count")? else {
+        return Ok(());
+    };
+    ensure!(
+        live == ENTRIES as u64 && live <= capacity,
+        "{live} entries of {capacity} are counted, and {ENTRIES} were claimed"
+    );
     Ok(())
 }

@@ -14,7 +14,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use tokio::task::yield_now;
 use tower_registration::{
     conformance::{Subject, replay_guard},
-    nonce::{Claim, ClaimOutcome, NonceId, ReplayGuard},
+    nonce::{Claim, ClaimOutcome, NonceId, Occupancy, ReplayGuard},
 };
 
 use super::breaks;
@@ -33,6 +33,7 @@ enum Fault {
     NonceAndDatetime,
     WatermarkByTheClock,
     LocksAcrossAnAwait,
+    CountsTwice,
 }
 
 #[derive(Clone)]
@@ -135,6 +136,15 @@ impl ReplayGuard for Faulty {
             Ok(outcome)
         })
     }
+
+    async fn occupancy(&self) -> Result<Option<Occupancy>, &'static str> {
+        let entries = self.1.entries.lock().unwrap().len() as u64;
+        let times = if self.0 == Fault::CountsTwice { 2 } else { 1 };
+        Ok(Some(Occupancy {
+            live: entries * times,
+            capacity: u64::MAX,
+        }))
+    }
 }
 
 /// The suite over a guard with this fault.
@@ -195,6 +205,12 @@ async fn guards_that_know_nonces_by_something_else_are_found() {
 async fn a_guard_that_a_dropped_claim_locks_is_found() {
     let rules = ["a_dropped_claim_happened_or_not"];
     breaks(suite(Fault::LocksAcrossAnAwait).await, &rules);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_guard_that_miscounts_is_found() {
+    let rules = ["every_live_entry_is_counted_once"];
+    breaks(suite(Fault::CountsTwice).await, &rules);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]

@@ -13,7 +13,7 @@ use tower_registration::{
         Breaches, Subject, outbox, registration_store, registration_store::StoreHarness,
     },
     registration::{
-        DueMail, OrgId, Outbox, Registration, RegistrationStore, UserId, policy::leased,
+        Backlog, DueMail, OrgId, Outbox, Registration, RegistrationStore, UserId, policy::leased,
     },
 };
 
@@ -37,6 +37,7 @@ enum Fault {
     LeasesBeforeTheTime,
     LeasesWithAnotherToken,
     LosesWhatItLeases,
+    CountsWhatIsNotLeased,
 }
 
 #[derive(Clone)]
@@ -199,6 +200,20 @@ impl Outbox for Faulty {
         }
         Ok(mails)
     }
+
+    async fn backlog(&self) -> Result<Option<Backlog>, Infallible> {
+        let users = self.users.lock().unwrap();
+        let owing = users.values().filter(|user| {
+            let counted = self.fault != Fault::CountsWhatIsNotLeased || user.lease.is_none();
+            user.owed.is_some() && counted
+        });
+        let owing: Vec<_> = owing.collect();
+        let made = owing.iter().filter_map(|owing| owing.code.as_ref());
+        Ok(Some(Backlog {
+            owed: owing.len() as u64,
+            oldest: made.map(|code| code.issued_at).min(),
+        }))
+    }
 }
 
 impl StoreHarness for Fault {
@@ -305,6 +320,10 @@ async fn outboxes_with_a_fault_are_found() {
             "a_lease_is_swapped_in_with_the_next_version_as_its_token",
         ),
         (Fault::LosesWhatItLeases, "a_dropped_lease_loses_no_mail"),
+        (
+            Fault::CountsWhatIsNotLeased,
+            "the_backlog_is_all_that_is_owed_and_as_old_as_its_oldest_code",
+        ),
     ] {
         breaks(outbox::all(&fault).await, &[rule]);
     }

@@ -58,3 +58,25 @@ async fn a_row_that_can_not_be_read_keeps_no_other_mail_from_going_out() {
     })
     .await;
 }
+
+#[tokio::test]
+async fn a_row_that_can_not_be_read_counts_as_owed_and_hides_no_age() {
+    in_schema(|place| async move {
+        let backend = place.connect().await;
+        for (name, registration) in [
+            ("text", r#""text""#),
+            ("odd", r#"{"code":{"issuedAt":"0 is none"}}"#),
+            ("number", r#"{"code":{"issuedAt":7}}"#),
+            ("jane", r#"{"code":{"issuedAt":"2027-01-15T08:00:01Z"}}"#),
+        ] {
+            enter(&backend, name, &owing(at(0))).await;
+            let set = format!("registration = '{registration}' WHERE username LIKE '{name}%'");
+            let update = format!("UPDATE {{schema}}.tower_registration_user SET {set}");
+            place.run(&update).await;
+        }
+        let backlog = backend.registrations().backlog().await.unwrap().unwrap();
+        assert_eq!((backlog.owed, backlog.oldest), (4, Some(at(1))));
+        backend.close().await;
+    })
+    .await;
+}

@@ -20,7 +20,7 @@ use chrono::{DateTime, Utc};
 use self::table::{Entry, NoRoom, Table};
 use crate::{
     keyed::sip128,
-    nonce::{Claim, ClaimOutcome, ReplayGuard},
+    nonce::{Claim, ClaimOutcome, Occupancy, ReplayGuard},
     sync::guard::Mutex,
 };
 
@@ -103,15 +103,13 @@ impl MemoryReplayGuard {
     /// How many entries are held, those included that are no longer fresh but not yet forgotten.
     #[must_use]
     pub fn live(&self) -> usize {
-        self.shards
-            .iter()
-            .map(|shard| {
-                shard
-                    .0
-                    .lock()
-                    .unwrap_or_else(PoisonError::into_inner)
-                    .live()
-            })
+        self.sum(Table::live)
+    }
+
+    fn sum(&self, of_one: impl Fn(&Table) -> usize) -> usize {
+        let shards = self.shards.iter();
+        shards
+            .map(|shard| of_one(&shard.0.lock().unwrap_or_else(PoisonError::into_inner)))
             .sum()
     }
 
@@ -162,6 +160,15 @@ impl ReplayGuard for MemoryReplayGuard {
 
     fn claim(&self, claim: Claim<'_>) -> Self::Future {
         ready(self.decide(&claim))
+    }
+
+    /// The capacity is what the shards hold together, which may be less than what was set by their
+    /// number.
+    async fn occupancy(&self) -> Result<Option<Occupancy>, MemoryGuardError> {
+        Ok(Some(Occupancy {
+            live: self.live() as u64,
+            capacity: self.sum(Table::capacity) as u64,
+        }))
     }
 }
 

@@ -93,6 +93,10 @@ impl Table {
         self.live
     }
 
+    pub(super) fn capacity(&self) -> usize {
+        self.limits.capacity
+    }
+
     /// Enters what is not there, after forgetting what has passed.
     pub(super) fn claim(&mut self, entry: Entry, now: i64) -> Result<ClaimOutcome, NoRoom> {
         self.forget(now);
