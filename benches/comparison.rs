@@ -2,7 +2,14 @@
 //!
 //! After Reparaz, Balasch and Verbauwhede, "Dude, is my code constant time?" (2017). Each sample is
 //! one time of a fixed input or of a random one, drawn by a coin. The fixed one is off by one bit or
-//! digit at its end, where a comparison that stops early takes longest, or is the right one.
+//! digit at its end, where a comparison that stops early takes longest. (The right one is shown
+//! too: that it is right, its sender learns anyway.)
+//!
+//! A fixed input is known to who sends it, and so may be what its own digits cost. What must not show
+//! is how near it is to the secret: of 64 secrets, each sample asks about one, with an input off by
+//! one digit from that very secret or from another of the 64. Every input then occurs as often under
+//! both labels.
+//!
 //! Inputs are made before, and copied into one buffer, so that both kinds touch the same memory.
 //! Welch's t is taken of all samples and of those under ten thresholds, which the first samples set
 //! and which keep interruptions out; the one farthest from zero counts. Under 4.5, no difference is
@@ -40,7 +47,7 @@ use http::{HeaderMap, Method};
 use tower_registration::{
     app::{AppId, AppSecretHash, Application},
     headers::HeaderNames,
-    registration::{OrgId, PATH, RegistrationCode, RegistrationKey, UserId, Username},
+    registration::{CodeDigest, OrgId, PATH, RegistrationCode, RegistrationKey, UserId, Username},
     secret::SecretString,
     signature::{
         ApiSignature, CanonicalRequest, RequestParts, SigningKey, TransportProfile, VerifyingKey,
@@ -61,6 +68,8 @@ const KEPT: [f64; 11] = [1.0, 0.999, 0.995, 0.99, 0.98, 0.95, 0.9, 0.8, 0.7, 0.6
 const FIRST: usize = 50_000;
 /// Inputs that are made in one go.
 const CHUNK: usize = 5_000;
+/// Secrets of which one is asked about.
+const POOL: usize = 64;
 const CODE: &str = "1234-5678-9012-3456";
 
 /// What has to come out.
@@ -78,7 +87,7 @@ struct Case {
     /// How often the function runs for one sample, so that it takes a few hundred nanoseconds.
     repeat: usize,
     fixed: Box<dyn Fn() -> String>,
-    random: fn() -> String,
+    random: Box<dyn Fn() -> String>,
     timed: Box<dyn Fn(&str) -> bool>,
 }
 
@@ -88,7 +97,8 @@ fn main() -> ExitCode {
     println!("| compared | samples of each | fixed, ns | random, ns | t | |");
     println!("| --- | --- | --- | --- | --- | --- |");
     let mut sound = true;
-    for case in controls().into_iter().chain(secrets()).chain(signatures()) {
+    let cases = [controls(), secrets(), near(), signatures()];
+    for case in cases.into_iter().flatten() {
         let (fixed, random, t) = measure(&case, samples);
         let seen = t.abs() >= BOUND;
         let (good, verdict) = match (case.expected, seen) {
@@ -183,10 +193,10 @@ fn always(text: impl Into<String>) -> Box<dyn Fn() -> String> {
     Box::new(move || text.clone())
 }
 
-/// The text with another last character.
+/// The text with another last digit.
 fn off_by_one(text: &str) -> String {
     let (rest, last) = text.split_at(text.len() - 1);
-    format!("{rest}{}", if last == "a" { "b" } else { "a" })
+    format!("{rest}{}", if last == "1" { "2" } else { "1" })
 }
 
 fn random_secret() -> String {
@@ -213,7 +223,7 @@ fn controls() -> Vec<Case> {
             expected: Expected::Difference,
             repeat: 16,
             fixed: always(off_by_one(SECRET)),
-            random: random_secret,
+            random: Box::new(random_secret),
             timed: Box::new(early),
         },
         Case {
@@ -221,70 +231,140 @@ fn controls() -> Vec<Case> {
             expected: Expected::Nothing,
             repeat: 16,
             fixed: Box::new(random_secret),
-            random: random_secret,
+            random: Box::new(random_secret),
             timed: Box::new(move |text| secret.matches(text)),
         },
     ]
 }
 
 fn secrets() -> Vec<Case> {
-    let text = SecretString::from(SECRET);
-    let secret = |name, repeat, fixed: String, timed| Case {
+    let case = |name, expected, repeat, fixed, random: fn() -> String, timed| Case {
         name,
-        expected: Expected::Nothing,
+        expected,
         repeat,
         fixed: always(fixed),
-        random: random_secret,
+        random: Box::new(random),
         timed,
     };
-    let code = |name, fixed: &str| Case {
-        name,
-        expected: Expected::Nothing,
-        repeat: 2,
-        fixed: always(fixed),
-        random: random_code,
-        timed: is_code(),
+    let secret = |name, expected, repeat, fixed, timed| {
+        case(name, expected, repeat, fixed, random_secret, timed)
     };
+    let code = |name, expected, fixed| case(name, expected, 2, fixed, random_code, is_code());
+    let (nothing, near) = (Expected::Nothing, off_by_one(SECRET));
+    let text = SecretString::from(SECRET);
     let matches = Box::new(move |candidate: &str| text.matches(candidate));
     vec![
-        secret("secret text, off by one", 16, off_by_one(SECRET), matches),
+        secret(
+            "secret text, off by one",
+            nothing,
+            16,
+            near.clone(),
+            matches,
+        ),
         secret(
             "application secret, off by one",
+            nothing,
             4,
-            off_by_one(SECRET),
+            near,
             has_secret(),
         ),
         secret(
             "application secret, right",
+            Expected::Either,
             4,
             SECRET.to_owned(),
             has_secret(),
         ),
-        code("registration code, off by one", "1234-5678-9012-3457"),
-        code("registration code, right", CODE),
+        code("registration code, off by one", nothing, off_by_one(CODE)),
+        code(
+            "registration code, right",
+            Expected::Either,
+            CODE.to_owned(),
+        ),
     ]
 }
 
 fn has_secret() -> Box<dyn Fn(&str) -> bool> {
-    let id = AppId::new("app").expect("an id");
-    let hash = AppSecretHash::of(SECRET).expect("a secret");
-    let app = Application::server_side(id, vec![hash], vec![]);
-    let now = Utc::now();
+    let (app, now) = (with_secret(SECRET), Utc::now());
     Box::new(move |candidate| app.has_secret(candidate, now))
 }
 
-/// What `Registrations::redeem` does with a code before it knows whether it is the right one.
+fn with_secret(secret: &str) -> Application {
+    let id = AppId::new("app").expect("an id");
+    let hash = AppSecretHash::of(secret).expect("a secret");
+    Application::server_side(id, vec![hash], vec![])
+}
+
 fn is_code() -> Box<dyn Fn(&str) -> bool> {
+    let (user, key) = user_and_key();
+    let digest = digest(&key, &user, CODE);
+    Box::new(move |text| redeems(&key, &user, text, &digest))
+}
+
+fn user_and_key() -> (UserId, RegistrationKey) {
     let user = UserId {
         org_id: OrgId::new("example-org-id").expect("an id"),
         username: Username::new("jane@example.co").expect("a name"),
     };
-    let key = RegistrationKey::generate().expect("randomness");
-    let digest = key.digest(&user, 1, &CODE.parse().expect("a code"));
-    Box::new(move |text| {
-        let code: RegistrationCode = text.parse().expect("a code");
-        key.digest(&user, 1, &code) == digest
-    })
+    (user, RegistrationKey::generate().expect("randomness"))
+}
+
+fn digest(key: &RegistrationKey, user: &UserId, text: &str) -> CodeDigest {
+    let code: RegistrationCode = text.parse().expect("a code");
+    key.digest(user, 1, &code)
+}
+
+/// What `Registrations::redeem` does with a code before it knows whether it is the right one.
+fn redeems(key: &RegistrationKey, user: &UserId, text: &str, kept: &CodeDigest) -> bool {
+    digest(key, user, text) == *kept
+}
+
+/// Inputs off by one from the secret that is asked about, beside the same inputs asked about others.
+fn near() -> Vec<Case> {
+    let secrets: [String; POOL] = std::array::from_fn(|_| random_secret());
+    let now = Utc::now();
+    let apps = secrets.each_ref().map(|secret| with_secret(secret));
+    let has_secret = move |place: usize, text: &str| apps[place].has_secret(text, now);
+
+    let codes: [String; POOL] = std::array::from_fn(|_| random_code());
+    let (user, key) = user_and_key();
+    let digests = codes.each_ref().map(|code| digest(&key, &user, code));
+    let redeems = move |place: usize, text: &str| redeems(&key, &user, text, &digests[place]);
+    vec![
+        of_pool("application secret, near its own", 4, secrets, has_secret),
+        of_pool("registration code, near its own", 2, codes, redeems),
+    ]
+}
+
+/// An input is the place of the secret that is asked about, in two digits, and a text.
+fn of_pool(
+    name: &'static str,
+    repeat: usize,
+    pool: [String; POOL],
+    timed: impl Fn(usize, &str) -> bool + 'static,
+) -> Case {
+    let nearly = pool.map(|secret| off_by_one(&secret));
+    let others = nearly.clone();
+    let own = move || {
+        let place = fastrand::usize(..POOL);
+        format!("{place:02}{}", nearly[place])
+    };
+    let another = move || {
+        let place = fastrand::usize(..POOL);
+        let other = (place + fastrand::usize(1..POOL)) % POOL;
+        format!("{place:02}{}", others[other])
+    };
+    Case {
+        name,
+        expected: Expected::Nothing,
+        repeat,
+        fixed: Box::new(own),
+        random: Box::new(another),
+        timed: Box::new(move |input| {
+            let (place, text) = input.split_at(2);
+            timed(place.parse().expect("a place"), text)
+        }),
+    }
 }
 
 fn signatures() -> Vec<Case> {
@@ -297,7 +377,7 @@ fn signatures() -> Vec<Case> {
             expected: Expected::Nothing,
             repeat: 1,
             fixed: always(off_by_one_bit(&rsa)),
-            random: || random_signature::<256>(0, 0),
+            random: Box::new(|| random_signature::<256>(0, 0)),
             timed: verifies(rsa.verifying_key()),
         },
         Case {
@@ -306,7 +386,7 @@ fn signatures() -> Vec<Case> {
             repeat: 1,
             // The last byte of the first half: the second is a number below the group's order.
             fixed: always(off_by_one_bit(&ed25519)),
-            random: || random_signature::<64>(63, 0x0f),
+            random: Box::new(|| random_signature::<64>(63, 0x0f)),
             timed: verifies(ed25519.verifying_key()),
         },
     ]

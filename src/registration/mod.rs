@@ -25,8 +25,8 @@ pub use answer::ResendFuture;
 pub use builder::{
     DEFAULT_ANSWER_GRID, MAX_ANSWER_GRID, MIN_ANSWER_GRID, ResendBuilder, ResendError,
 };
-pub use code::{InvalidCode, NewCode, RegistrationCode};
-pub use key::{GeneratorFailed, InvalidKey, RegistrationKey};
+pub use code::{CodeDigest, InvalidCode, InvalidEncoding, NewCode, RegistrationCode, SealedCode};
+pub use key::{GeneratorFailed, InvalidKey, KEY_BYTES, RegistrationKey, SealBroken};
 pub use policy::{Kept, Policy, PolicyBuilder, PolicyError, Redeem, Refusal, Reissue};
 pub use record::{
     Budgets, CurrentCode, Lease, OwedMail, Registration, RegistrationStatus, UserKind,
