@@ -156,6 +156,9 @@ proptest! {
     ) {
         // The one leniency that the document leaves to words.
         prop_assume!(username.trim() == username);
+        // `jsonschema` takes the third and fourth letter `--` of a label for an encoded one, and
+        // refuses what does not decode. We read no domain names, and hand them on to mail servers.
+        prop_assume!(!username.contains("--"));
         let mut body = json!({"username": username, "orgId": org_id});
         if more {
             body["more"] = json!([{}]);
