@@ -79,6 +79,8 @@
 //! answers each in [`threats`], what it costs in [`performance`], and the reason for each crate that
 //! it builds on in [`dependencies`].
 
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
 pub mod app;
 pub mod backend;
 #[cfg(feature = "client")]
