@@ -26,7 +26,7 @@ use tower_registration::{
     VerifyRequest,
     app::{AppId, AppSecretHash, Application, StaticApps},
     backend::memory::MemoryReplayGuard,
-    client::{ClientApp, SignRequestLayer},
+    client::{ClientApp, ClientError, RequestError, SignRequestLayer},
     clock::ManualClock,
     registration::PATH,
     secret::SecretString,
@@ -182,6 +182,45 @@ async fn a_public_name_is_what_is_signed_wherever_the_request_really_goes() {
         }
     }
     assert_eq!(calls.count(), 2);
+}
+
+/// Over HTTP/1.1 the header alone goes out, over HTTP/2 the URI's authority beside it: what is signed
+/// has to be what either server finds.
+#[tokio::test]
+async fn a_host_that_the_caller_sets_is_signed_as_it_arrives_or_refused_before_it_is_sent() {
+    let calls = Calls::default();
+    let (own, public) = (
+        serve(&calls, None).await,
+        serve(&calls, Some("api.example.com")).await,
+    );
+    let call = async |version, address, host: &str, authority: Option<&'static str>| {
+        let mut layer = SignRequestLayer::new(callers().remove(2));
+        if let Some(authority) = authority {
+            layer = layer.authority(Authority::from_static(authority));
+        }
+        let mut request = request(address, version);
+        let host = HeaderValue::from_str(host).unwrap();
+        request.headers_mut().insert(HOST, host);
+        let response = layer.layer(transport(version)).oneshot(request).await;
+        response.map(|response| response.status().as_u16())
+    };
+    for version in VERSIONS {
+        let same = call(version, own, &own.to_string(), None).await;
+        assert_eq!(same.unwrap(), 200, "{version:?}");
+        let other = call(version, own, "api.example.com", None).await;
+        assert!(
+            matches!(
+                other,
+                Err(ClientError::Request(RequestError::TwoAuthorities))
+            ),
+            "{version:?}: {other:?}"
+        );
+        for host in ["api.example.com", "backend.example.com"] {
+            let told = call(version, public, host, Some("api.example.com")).await;
+            assert_eq!(told.unwrap(), 200, "{host} over {version:?}");
+        }
+    }
+    assert_eq!(calls.count(), 2 * 3);
 }
 
 /// What somebody on the way does to a request after it was signed.
