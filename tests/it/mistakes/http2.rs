@@ -307,8 +307,8 @@ async fn fields_that_would_frame_another_message_reach_nothing() {
         assert_eq!(api.seen(), [""; 0], "{what}");
     }
     for other in ["0", "1", "56", "99999"] {
-        let fields = Fields::signed().with("content-length", other);
-        let outcome = ask(&api, &fields).await;
+        let wire = Wire::signed_as(|call| call.with("content-length", other));
+        let outcome = ask(&api, &Fields::of(&wire, PATH)).await;
         assert_ne!(
             outcome,
             Outcome::Answered(JANE.into()),
