@@ -220,8 +220,10 @@ impl<R, G, V> VerifyBuilder<R, G, V> {
     }
 
     /// The name under which clients reach this API, as they sign it: `api.example.com`, with the
-    /// port where it is not the scheme's own. By default, what the `Host` header says, else the
-    /// URI's authority: set it where a proxy rewrites either.
+    /// port where it is not the scheme's own. Once it is set, what `Host` header and URI say about
+    /// it refuses nothing: set it where a proxy rewrites either. By default, what the `Host` header
+    /// says, else the URI's authority; a request that has neither is refused, and so is one that has
+    /// both if they differ in more than case and the [scheme](Self::scheme)'s own port.
     pub fn authority(mut self, authority: impl Into<String>) -> Self {
         self.settings.signature = self.settings.signature.authority(authority);
         self

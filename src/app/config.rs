@@ -1,5 +1,7 @@
 //! Applications as they stand in a configuration file.
 
+use std::fmt;
+
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Deserializer, de::Error};
 
@@ -23,7 +25,9 @@ use crate::{
 /// }]"#).unwrap();
 /// assert!(StaticApps::from_configs(configs).is_ok());
 /// ```
-#[derive(Clone, Debug, Deserialize)]
+/// `Debug` shows how many keys there are, and not their text: a private key pasted among them by
+/// mistake is shown nowhere.
+#[derive(Clone, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct AppConfig {
     /// The application's id.
@@ -40,8 +44,21 @@ pub struct AppConfig {
     #[serde(default, deserialize_with = "read_secrets")]
     pub secrets: Vec<SecretConfig>,
     /// The public keys of a server-side application, as PEM.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "read_keys")]
     pub public_keys: Vec<String>,
+}
+
+impl fmt::Debug for AppConfig {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AppConfig")
+            .field("id", &self.id)
+            .field("kind", &self.kind)
+            .field("active", &self.active)
+            .field("permissions", &self.permissions)
+            .field("secrets", &self.secrets)
+            .field("public_keys", &self.public_keys.len())
+            .finish()
+    }
 }
 
 fn active() -> bool {
@@ -53,6 +70,11 @@ fn read_secrets<'de, D: Deserializer<'de>>(secrets: D) -> Result<Vec<SecretConfi
     Vec::deserialize(secrets).map_err(|_| {
         D::Error::custom("secrets is no list of strings or {\"secret\", \"expiresAt\"} objects")
     })
+}
+
+fn read_keys<'de, D: Deserializer<'de>>(keys: D) -> Result<Vec<String>, D::Error> {
+    // One that stands in no list may be a private key, too.
+    Vec::deserialize(keys).map_err(|_| D::Error::custom("publicKeys is no list of strings"))
 }
 
 /// An application secret in a configuration file: the secret, or the secret and its expiry.
@@ -235,6 +257,22 @@ mod tests {
     }
 
     #[test]
+    fn debug_shows_neither_a_secret_nor_what_stands_for_a_key() {
+        let private = include_str!("../../tests/keys/test-only-ed25519.pem");
+        let config: AppConfig = serde_json::from_value(serde_json::json!({
+            "id": "app", "kind": "ServerSideApplication",
+            "secrets": ["s3cr3t"], "publicKeys": [KEY, private],
+        }))
+        .unwrap();
+        let shown = format!("{config:?} {config:#?}");
+        assert!(shown.contains("public_keys: 2"), "{shown}");
+        let lines = private.lines().filter(|line| !line.contains("-----"));
+        for hidden in lines.chain(["s3cr3t", "BEGIN"]) {
+            assert!(!shown.contains(hidden), "{shown}");
+        }
+    }
+
+    #[test]
     fn an_inactive_application_is_one_that_says_so() {
         let app = |active: &str| {
             let json = format!(r#"{{"id": "a", "kind": "ClientSideApplication"{active}}}"#);
@@ -242,6 +280,25 @@ mod tests {
         };
         assert!(app("").is_active());
         assert!(!app(r#", "active": false"#).is_active());
+    }
+
+    #[test]
+    fn an_error_in_a_list_of_keys_shows_none_of_them() {
+        for keys in [
+            r#""s3cr3t""#,
+            r#"{"s3cr3t": 1}"#,
+            r#"["good", 53213]"#,
+            "53213",
+        ] {
+            let json = format!(
+                r#"{{"id": "app", "kind": "ServerSideApplication", "publicKeys": {keys}}}"#
+            );
+            let error = serde_json::from_str::<AppConfig>(&json)
+                .unwrap_err()
+                .to_string();
+            let expected = "publicKeys is no list of strings at line 1";
+            assert!(error.starts_with(expected), "{error}");
+        }
     }
 
     #[test]

@@ -7,7 +7,9 @@
 //! 3. What is signed is what goes over the wire: the body is read whole first, `content-length` is
 //!    set as hyper would set it, `transfer-encoding` is removed, and so is `connection` from an
 //!    HTTP/2 request, which may not have it. `host` is set from the URI, unless it is there or the
-//!    request's version is HTTP/2, which has `:authority` for it.
+//!    request's version is HTTP/2, which has `:authority` for it. A `host` that names another
+//!    service than the URI is refused, unless the layer's
+//!    [authority](SignRequestLayer::authority) is set: over HTTP/2 both would go out.
 //! 4. Headers of these names that the request already has are replaced. A user action token is
 //!    the caller's to set; it is covered by the signature.
 //!

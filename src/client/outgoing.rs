@@ -14,7 +14,7 @@ use super::app::{ClientApp, Credentials};
 use crate::{
     headers::{Credential, HeaderNames},
     signature::{CanonicalError, CanonicalRequest, RequestParts, SigningFailed, TransportProfile},
-    target,
+    target::{self, NameError},
 };
 
 /// Why a request cannot be signed as it would go out.
@@ -23,6 +23,13 @@ pub enum RequestError {
     /// Neither a `host` header nor an authority in the URI.
     #[error("the request has no authority: write its URI with scheme and host, or set `host`")]
     NoAuthority,
+    /// The `host` header names another service than the URI, and no authority is set to say which
+    /// one is meant: HTTP/2 sends both, HTTP/1.1 the header alone.
+    #[error(
+        "host header and URI name two services: leave `host` out, or set the layer's authority to \
+         the name that the server goes by"
+    )]
+    TwoAuthorities,
     /// The URI's authority makes no `host` header.
     #[error("the URI's authority makes no host header")]
     Host(#[source] InvalidHeaderValue),
@@ -68,7 +75,8 @@ impl Signer {
         random: Uuid,
         now: DateTime<Utc>,
     ) -> Result<(), RequestError> {
-        settle_transport_headers(parts, body.len())?;
+        settle_transport_headers(parts, body.len());
+        self.settle_host(parts)?;
         let headers = &mut parts.headers;
         let nonce = encoded(encode_nonce(random, now));
         headers.insert(self.names.get(Credential::Nonce), nonce);
@@ -87,6 +95,25 @@ impl Signer {
         parts
             .headers
             .insert(self.names.get(Credential::ApiSignature), signature);
+        Ok(())
+    }
+
+    /// Sees to it that the server finds one name in the request, and the one that is signed.
+    fn settle_host(&self, parts: &mut Parts) -> Result<(), RequestError> {
+        let (headers, uri) = (&mut parts.headers, &parts.uri);
+        if headers.contains_key(HOST) {
+            return match target::service_name(self.authority.as_ref(), &self.scheme, headers, uri) {
+                Ok(_) => Ok(()),
+                Err(NameError::None) => Err(RequestError::NoAuthority),
+                Err(NameError::Two) => Err(RequestError::TwoAuthorities),
+            };
+        }
+        if target::authority(uri).is_empty() {
+            return Err(RequestError::NoAuthority);
+        }
+        if parts.version != Version::HTTP_2 {
+            headers.insert(HOST, host_of(uri)?);
+        }
         Ok(())
     }
 
@@ -113,7 +140,7 @@ impl Signer {
 
 /// Sets what the transport would set otherwise, after the signature, and removes what it would
 /// remove.
-fn settle_transport_headers(parts: &mut Parts, length: usize) -> Result<(), RequestError> {
+fn settle_transport_headers(parts: &mut Parts, length: usize) {
     let headers = &mut parts.headers;
     trim_values(headers);
     headers.remove(TRANSFER_ENCODING);
@@ -125,7 +152,6 @@ fn settle_transport_headers(parts: &mut Parts, length: usize) -> Result<(), Requ
     if parts.version == Version::HTTP_2 {
         headers.remove(CONNECTION);
     }
-    set_host(headers, &parts.uri, parts.version)
 }
 
 /// White space around a value is no part of it: readers of HTTP/1 drop it, and HTTP/2 forbids it.
@@ -141,16 +167,7 @@ fn trim_values(headers: &mut HeaderMap) {
     }
 }
 
-fn set_host(headers: &mut HeaderMap, uri: &Uri, version: Version) -> Result<(), RequestError> {
-    if headers.contains_key(HOST) {
-        return Ok(());
-    }
-    if target::authority(uri).is_empty() {
-        return Err(RequestError::NoAuthority);
-    }
-    if version == Version::HTTP_2 {
-        return Ok(());
-    }
+fn host_of(uri: &Uri) -> Result<HeaderValue, RequestError> {
     // The port that the scheme implies is left out, as hyper-util does.
     let host = uri.host().unwrap_or_default();
     let is_secure = uri.scheme() == Some(&Scheme::HTTPS);
@@ -160,8 +177,7 @@ fn set_host(headers: &mut HeaderMap, uri: &Uri, version: Version) -> Result<(), 
         Some(80) if !is_secure => HeaderValue::from_str(host),
         Some(port) => HeaderValue::try_from(format!("{host}:{port}")),
     };
-    headers.insert(HOST, host.map_err(RequestError::Host)?);
-    Ok(())
+    host.map_err(RequestError::Host)
 }
 
 /// Whether hyper states the length of an empty body with this method.
@@ -184,10 +200,18 @@ mod tests {
     use crate::app::AppId;
 
     fn sign(request: http::request::Builder, body: &[u8]) -> Result<HeaderMap, RequestError> {
+        sign_for(None, request, body)
+    }
+
+    fn sign_for(
+        authority: Option<Authority>,
+        request: http::request::Builder,
+        body: &[u8],
+    ) -> Result<HeaderMap, RequestError> {
         let signer = Signer {
             app: ClientApp::client_side(&AppId::new("app").unwrap()),
             names: HeaderNames::default(),
-            authority: None,
+            authority,
             scheme: Scheme::HTTPS,
         };
         let (mut parts, ()) = request.body(()).unwrap().into_parts();
@@ -215,14 +239,34 @@ mod tests {
             let headers = sign(Request::put(uri), b"").unwrap();
             assert_eq!(header(&headers, "host"), host);
         }
-        let headers = sign(Request::put("https://a.example/").header("host", "b"), b"").unwrap();
-        assert_eq!(header(&headers, "host"), "b");
         let http2 = Request::put("https://a.example/").version(Version::HTTP_2);
         let headers = sign(http2.header("connection", "close"), b"").unwrap();
         assert_eq!(header(&headers, "host"), "");
         assert_eq!(header(&headers, "connection"), "");
-        let verdict = sign(Request::put("/"), b"");
-        assert!(matches!(verdict, Err(RequestError::NoAuthority)));
+        for nowhere in [Request::put("/"), Request::put("/").header("host", "")] {
+            let verdict = sign(nowhere, b"");
+            assert!(matches!(verdict, Err(RequestError::NoAuthority)));
+        }
+    }
+
+    #[test]
+    fn a_host_of_ones_own_is_kept_where_no_other_is_named_or_an_authority_is_set() {
+        let with = |host| Request::put("https://a.example/").header("host", host);
+        for same in ["a.example", "A.example", "a.example:443"] {
+            assert_eq!(header(&sign(with(same), b"").unwrap(), "host"), same);
+        }
+        let alone = Request::put("/").header("host", "b.example");
+        assert_eq!(header(&sign(alone, b"").unwrap(), "host"), "b.example");
+        for other in ["b.example", "a.example:80", ""] {
+            let verdict = sign(with(other), b"");
+            assert!(
+                matches!(verdict, Err(RequestError::TwoAuthorities)),
+                "{other:?}: {verdict:?}"
+            );
+            let set = Authority::from_static("b.example");
+            let headers = sign_for(Some(set), with(other), b"").unwrap();
+            assert_eq!(header(&headers, "host"), other);
+        }
     }
 
     #[test]

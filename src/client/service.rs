@@ -81,7 +81,8 @@ impl SignRequestLayer {
     }
 
     /// The authority to sign, where the server goes by another name than the request's `host`, as
-    /// behind a proxy or a tunnel.
+    /// behind a proxy or a tunnel. Once it is set, `host` may name another service than the URI, as
+    /// where the URI is the tunnel's; over HTTP/2, the server then has to have its authority set too.
     pub fn authority(mut self, authority: Authority) -> Self {
         self.signer.authority = Some(authority);
         self

@@ -132,7 +132,8 @@ impl<S, M> Courier<S, M> {
     /// Takes nothing more on, and drains: what is being sent is finished, what waits to be tried
     /// again is tried once more at once, and what then is not delivered, or not within `within`,
     /// is left. A mail that is handed over even later, into room that was reserved before, is tried
-    /// once.
+    /// once. Of two stops at once, the second may count as left what the first has just broken off or
+    /// still sees delivered.
     pub async fn shutdown(&self, within: Duration) -> Drained {
         self.0.stopping.send_replace(true);
         // All room is free when no mail is in hand, and none reserved either.

@@ -17,7 +17,7 @@ use http::{
 use http_body::Body;
 use http_body_util::Full;
 use pin_project::pin_project;
-use tokio::task::JoinHandle;
+use tokio::{task::JoinHandle, time::Instant};
 
 use super::{
     RegistrationStore, ResendRequest, UserId,
@@ -42,6 +42,8 @@ pub(super) type Verdict = Result<(), Rejection>;
 pub struct ResendFuture<S, H, B> {
     #[pin]
     stage: Stage<B>,
+    arrived: Instant,
+    /// From the beginning of the work on.
     #[pin]
     grid: Option<Grid>,
     shared: Arc<Shared<S, H>>,
@@ -66,7 +68,7 @@ enum Stage<B> {
 }
 
 impl<S, H, B: Body> ResendFuture<S, H, B> {
-    /// Begins now: the grid counts from here.
+    /// Arrives now: the grid counts from here. No runtime is needed before the first poll.
     pub(super) fn new(
         shared: Arc<Shared<S, H>>,
         request: Request<B>,
@@ -84,7 +86,8 @@ impl<S, H, B: Body> ResendFuture<S, H, B> {
         };
         Self {
             stage,
-            grid: shared.grid.map(Grid::new),
+            arrived: Instant::now(),
+            grid: None,
             shared,
         }
     }
@@ -104,19 +107,22 @@ where
         loop {
             let next = match this.stage.as_mut().project() {
                 StageProjection::Reading { body, asker } => {
-                    keep(this.grid.as_mut(), cx);
                     let body = ready!(body.poll(cx));
                     let asker = asker.take().expect("polled after completion");
                     match body.and_then(|body| read(&body)) {
                         Err(rejection) => Stage::Decided(Some(Err(rejection))),
                         Ok(user) => {
+                            let grid = |step| Grid::of(*this.arrived, step);
+                            this.grid.set(this.shared.grid.map(grid));
                             let work = Arc::clone(this.shared).work(asker, user);
                             Stage::Working(tokio::spawn(work.in_current_span()))
                         }
                     }
                 }
                 StageProjection::Working(task) => {
-                    keep(this.grid.as_mut(), cx);
+                    if let Some(grid) = this.grid.as_mut().as_pin_mut() {
+                        grid.keep(cx);
+                    }
                     let verdict = ready!(task.poll(cx)).unwrap_or_else(|error| {
                         Err(Rejection::unavailable("the work was not done", error))
                     });
@@ -135,12 +141,6 @@ where
             };
             this.stage.set(next);
         }
-    }
-}
-
-fn keep(grid: Pin<&mut Option<Grid>>, cx: &mut Context<'_>) {
-    if let Some(grid) = grid.as_pin_mut() {
-        grid.keep(cx);
     }
 }
 

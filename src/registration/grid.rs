@@ -2,9 +2,10 @@
 //!
 //! 1. An answer leaves on a step of the grid, counted from the arrival of its request: the first
 //!    that has not passed when the work is done.
-//! 2. The timer runs from the arrival on, and not from the end of the work. A runtime wakes those
+//! 2. The timer runs from the beginning of the work on, and not from its end. A runtime wakes those
 //!    whose timers end in the same millisecond in the order in which they were set; set at the end
 //!    of the work, they would show whose work was done first.
+//! 3. While a body is read, no timer runs: one that stalls costs no wake-ups.
 
 use std::{
     future::Future,
@@ -26,9 +27,9 @@ pub(super) struct Grid {
 }
 
 impl Grid {
-    /// Begins now.
-    pub(super) fn new(step: Duration) -> Self {
-        let next = Instant::now() + step;
+    /// Of a request that arrived then, and whose work begins now.
+    pub(super) fn of(arrived: Instant, step: Duration) -> Self {
+        let next = step_after(arrived, step, Instant::now());
         Self {
             step,
             next,
@@ -51,7 +52,7 @@ impl Grid {
     }
 }
 
-/// The first step after `now` of the grid that `passed` is a step of.
+/// The first step after `now` of the grid that `passed` is a step or the beginning of.
 fn step_after(passed: Instant, step: Duration, now: Instant) -> Instant {
     let since = now.saturating_duration_since(passed).as_nanos() % step.as_nanos();
     // Shorter than a step, which is seconds at most.

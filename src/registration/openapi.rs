@@ -28,6 +28,13 @@ impl<S, H> ResendRegistration<S, H> {
     /// these header names, and each answer. Of a service behind other authentication, it has
     /// neither the credentials nor the answers about them.
     ///
+    /// The service knows neither where it is mounted nor what is mounted in front of it:
+    ///
+    /// 1. A second path, such as [`LATER_PATH`](super::LATER_PATH), is the embedder's to add.
+    /// 2. `names` have to be those of the [`VerifyRequest`](crate::VerifyRequest) in front.
+    /// 3. Behind that layer, the user action's header and the answers about it are always listed,
+    ///    though no [verifier](crate::verify::VerifyBuilder::user_action) be mounted.
+    ///
     /// What a schema can't say stands in the descriptions: a member twice is refused, lengths of
     /// usernames are in bytes, a nonce has to be new.
     ///
@@ -61,7 +68,7 @@ impl<S, H> ResendRegistration<S, H> {
 
 fn document(authority: &Authority, limits: BodyLimits, names: &HeaderNames) -> Value {
     let is_verified = matches!(authority, Authority::VerifiedApp);
-    let kinds = RejectionKind::ALL.into_iter();
+    let kinds = RejectionKind::ALL.iter().copied();
     let kinds: Vec<_> = kinds
         .filter(|kind| is_verified || !is_of_a_check(*kind))
         .collect();

@@ -5,9 +5,10 @@
 //! 2. A client-side application passes, its body unread; a signature that it sends is ignored.
 //! 3. A server-side application's signature header has to be there and decode before the body is
 //!    read. Then the body is read within its [`BodyLimits`](super::BodyLimits).
-//! 4. `host` header and URI, where both name a service, have to name one and the same; where neither
-//!    does, the authority has to be set. Otherwise a part of the request would be left unsigned, or
-//!    its signature good for any service.
+//! 4. A request is for the [authority](SignatureCheckBuilder::authority) that is set. Where none is,
+//!    it has to name its service itself: by `host` header, URI, or both, which then have to agree up
+//!    to case and the port that the set scheme implies. Otherwise one of two names would be covered
+//!    by no signature, or a signature for no service in particular be good at every one.
 //! 5. The signature has to verify under one of the application's keys and one of the
 //!    [`TransportProfile`](super::TransportProfile)s, tried in order.
 //!
@@ -32,7 +33,7 @@ use std::{
     task::{Context, Poll, ready},
 };
 
-use http::{HeaderMap, Request, Uri};
+use http::Request;
 use http_body::Body;
 use pin_project::pin_project;
 
@@ -177,21 +178,6 @@ impl Settings {
         }
     }
 
-    /// The name of this service: the one that is set, or else the one in the request.
-    fn authority<'a>(&'a self, headers: &'a HeaderMap, uri: &'a Uri) -> Result<&'a str, Rejection> {
-        // One of the two would be covered by no signature, and others may go by that one.
-        if target::names_disagree(headers, uri) {
-            return Err(refuse(&AuthorityError::Two));
-        }
-        if let Some(authority) = &self.authority {
-            return Ok(authority.as_str());
-        }
-        // A signature for no service in particular would be good at every one.
-        Some(target::host(headers, uri))
-            .filter(|host| !host.is_empty())
-            .ok_or_else(|| refuse(&AuthorityError::None))
-    }
-
     fn verify<B>(
         &self,
         request: &Request<B>,
@@ -200,7 +186,13 @@ impl Settings {
         signature: &ApiSignature,
     ) -> Result<VerifiedSignature, Rejection> {
         let uri = target::original_uri(request.uri(), request.extensions());
-        let authority = self.authority(request.headers(), uri)?;
+        let authority = target::service_name(
+            self.authority.as_ref(),
+            &self.scheme,
+            request.headers(),
+            uri,
+        )
+        .map_err(|error| refuse(&error))?;
         let canonical = CanonicalRequest::of(RequestParts {
             method: request.method(),
             scheme: self.scheme.as_str(),
@@ -217,15 +209,6 @@ impl Settings {
         }
         verify(signature, &canonical, &self.profiles, app.keys()).map_err(|error| refuse(&error))
     }
-}
-
-/// What the request says about where it was sent can't be signed.
-#[derive(Debug, thiserror::Error)]
-enum AuthorityError {
-    #[error("host header and URI name two services")]
-    Two,
-    #[error("the request names no service, and no authority is set")]
-    None,
 }
 
 /// The errors that come here name headers and lengths, never values.

@@ -67,9 +67,12 @@ impl SignatureCheckBuilder {
         Self { names, ..self }
     }
 
-    /// The authority under which clients reach the service, such as `api.example.com`. Without it,
-    /// the `Host` header's value counts, and where there is none, the URI's authority: set it where
-    /// a proxy rewrites `Host`.
+    /// The authority under which clients reach the service, such as `api.example.com`: what is
+    /// signed, whatever `Host` header and URI say about it. Set it where a proxy rewrites either.
+    ///
+    /// Without it, the `Host` header's value counts, and where there is none, the URI's authority. A
+    /// request that has neither is then refused, and so is one that has both if they differ in more
+    /// than case and the [scheme](Self::scheme)'s own port.
     pub fn authority(self, authority: impl Into<String>) -> Self {
         Self {
             authority: Some(authority.into()),

@@ -3,7 +3,9 @@
 use std::{
     collections::BTreeSet,
     convert::Infallible,
+    future::{Future, poll_fn},
     io::Write,
+    pin::pin,
     sync::{
         Arc, Mutex,
         atomic::{AtomicUsize, Ordering},
@@ -15,7 +17,7 @@ use bytes::Bytes;
 use chrono::TimeDelta;
 use http::{Method, Request, Response};
 use http_body::Frame;
-use http_body_util::{Full, StreamBody};
+use http_body_util::{BodyExt, Full, StreamBody};
 use tokio::{sync::Notify, task::JoinSet, time::Instant};
 use tower::{Layer, Service};
 use tower_registration::{
@@ -396,6 +398,67 @@ async fn a_body_that_does_not_arrive_is_refused_in_its_time() {
     let answer = send(&service, Request::from_parts(parts, never)).await;
     answer.assert_error(408, "BodyTimeout");
     assert_eq!(began.elapsed(), Duration::from_secs(10));
+}
+
+fn behind_other_authentication(
+    registrations: Registrations<MemoryRegistrations>,
+    step: Duration,
+) -> ResendRegistration<MemoryRegistrations, Courier<MemoryRegistrations, MemoryMailer>> {
+    let courier = Courier::new(Deliverer::new(registrations.clone(), MemoryMailer::new()));
+    let names = [Permissions::USERS_CREATE, Permissions::TYPES_END_USER];
+    ResendRegistration::builder(registrations, courier)
+        .insecure_behind_other_authentication(names.into_iter().collect())
+        .answer_grid(step)
+        .build()
+        .unwrap()
+}
+
+/// However fine the grid: else stalling bodies keep the server busy.
+#[tokio::test(start_paused = true)]
+async fn a_body_that_stalls_wakes_nobody_until_its_time_is_up() {
+    let fixture = fixture().await;
+    let step = Duration::from_millis(1);
+    let mut resend = behind_other_authentication(fixture.registrations, step);
+    let (parts, _) = Call::client_app(start()).build().into_parts();
+    let never = StreamBody::new(futures_util::stream::pending::<
+        Result<Frame<Bytes>, Infallible>,
+    >());
+    let mut asking = pin!(resend.call(Request::from_parts(parts, never)));
+    let mut polls = 0;
+    let counted = poll_fn(|cx| {
+        polls += 1;
+        asking.as_mut().poll(cx)
+    });
+    let Ok(answer) = counted.await;
+    assert_eq!((answer.status().as_u16(), polls), (408, 2));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_body_of_more_than_a_step_leaves_on_the_grid_of_its_arrival() {
+    let fixture = fixture().await;
+    let mut resend = behind_other_authentication(fixture.registrations, GRID);
+    let (parts, whole) = Call::client_app(start()).build().into_parts();
+    let late = StreamBody::new(futures_util::stream::once(async {
+        tokio::time::sleep(GRID + GRID / 2).await;
+        Ok::<_, Infallible>(Frame::data(whole.collect().await.unwrap().to_bytes()))
+    }));
+    let began = Instant::now();
+    let Ok(answer) = resend.call(Request::from_parts(parts, late)).await;
+    assert_eq!((answer.status().as_u16(), began.elapsed()), (200, GRID * 2));
+}
+
+#[test]
+fn a_call_needs_no_runtime_before_it_is_polled() {
+    let clock = ManualClock::at(start());
+    let registrations = registrations(MemoryRegistrations::new(), &clock);
+    let mut resend = behind_other_authentication(registrations, Duration::from_millis(1));
+    let asking = resend.call(Call::client_app(start()).build());
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_time()
+        .build()
+        .unwrap();
+    let Ok(answer) = runtime.block_on(asking);
+    assert_eq!(answer.status(), 200);
 }
 
 #[tokio::test(start_paused = true)]

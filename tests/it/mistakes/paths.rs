@@ -66,14 +66,15 @@ async fn no_target_verifies_as_its_normalized_twin() {
     }
 }
 
-/// What follows `#` is for the client alone: the HTTP types drop it, and nobody behind sees it.
+/// What follows `#` is for the client alone. hyper takes such a target, and the HTTP types drop it:
+/// nobody behind sees it.
 #[tokio::test]
 async fn a_fragment_is_seen_by_nobody() {
     let api = Api::named().await;
     let wire = signed_for("/auth/code").target("/auth/code#/../admin");
     let answer = api.say(&wire.bytes()).await;
-    assert!([200, 400].contains(&statuses(&answer)[0]), "{answer}");
-    assert!(api.seen().iter().all(|path| path == "/auth/code"));
+    assert_eq!(statuses(&answer), [200], "{answer}");
+    assert_eq!(api.seen(), ["/auth/code"]);
 }
 
 /// A router that decodes or merges before it looks reaches a handler by a path that was not signed.

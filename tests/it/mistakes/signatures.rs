@@ -131,6 +131,7 @@ struct Fields {
     path: String,
 }
 
+/// By the protocol; the crate's own list is private, and what is tested.
 const NAMES: [&str; 12] = [
     "accept",
     "accept-encoding",
