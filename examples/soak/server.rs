@@ -18,6 +18,8 @@ use crate::{Failure, place::Place};
 /// The server gives its connections half a minute to end.
 const STOPS_WITHIN: Duration = Duration::from_secs(45);
 const STARTS_WITHIN: Duration = Duration::from_mins(1);
+/// Nothing that happens in a run warrants a warning, but a busy machine one of sqlx about a slow database.
+const LOGGED: &str = "warn,sqlx=error";
 const KEY: &str = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
 /// `USER_HZ`, which Linux shows times in, on every processor of today.
 const TICKS_A_SECOND: f64 = 100.0;
@@ -54,7 +56,7 @@ impl Server {
             .env("CONFIG", "server.json")
             .env("MAILBOX", place.mailbox())
             .env("SECRET_KEY", KEY)
-            .env("RUST_LOG", "warn")
+            .env("RUST_LOG", LOGGED)
             .env_remove("SMTP_URL")
             .stdout(Stdio::piped())
             .stderr(log)
