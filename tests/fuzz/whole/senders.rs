@@ -26,6 +26,24 @@ const TARGETS: [&str; 6] = [
     "",
 ];
 
+const TYPES: [&str; 3] = [
+    "application/json; charset=utf-8",
+    "Application/JSON",
+    "text/plain",
+];
+
+/// Headers that honest requests come without.
+const MORE: [&str; 8] = [
+    "accept",
+    "accept-encoding",
+    "connection",
+    "user-agent",
+    "authorization",
+    "content-length",
+    "x-dfns-useraction",
+    "x-other",
+];
+
 pub(super) struct Senders {
     pub(super) key: SigningKey,
     /// What the service is set to.
@@ -117,26 +135,11 @@ impl Senders {
             9 => wire.method = source.pick(&["POST", "put", "GET", "PUTT"]).to_owned(),
             10 => wire.authority = source.pick(&TARGETS).to_owned(),
             11 => {
-                let types = [
-                    "application/json; charset=utf-8",
-                    "Application/JSON",
-                    "text/plain",
-                ];
-                let value = source.pick(&types).as_bytes().to_vec();
+                let value = source.pick(&TYPES).as_bytes().to_vec();
                 set(wire, "content-type", value);
             }
             _ => {
-                let names = [
-                    "accept",
-                    "accept-encoding",
-                    "connection",
-                    "user-agent",
-                    "authorization",
-                    "content-length",
-                    "x-dfns-useraction",
-                    "x-other",
-                ];
-                let name = source.pick(&names).to_owned();
+                let name = source.pick(&MORE).to_owned();
                 wire.headers.push((name, value(source)));
             }
         }
