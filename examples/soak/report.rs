@@ -1,29 +1,27 @@
 //! The tables.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::time::Duration;
 
-use crate::{
-    server::Sample,
-    tally::{Row, Sort},
-    verdict::Memory,
-};
+use crate::{load::Load, server::Sample, verdict::Memory};
 
 /// What a run came to.
 pub(crate) struct Report {
-    pub(crate) took: Duration,
-    pub(crate) connections: usize,
-    pub(crate) rows: BTreeMap<Sort, Row>,
-    /// Before the first connection, with all of them at the end, and when they were gone.
-    pub(crate) before: Sample,
-    pub(crate) full: Sample,
-    pub(crate) after: Sample,
-    pub(crate) warm_up: Duration,
+    pub(crate) load: Load,
     pub(crate) memory: Option<Memory>,
     pub(crate) stop: Duration,
     pub(crate) unanswered: u64,
+    pub(crate) found: Found,
+}
+
+/// What the server that was started again found, all of it counts.
+pub(crate) struct Found {
+    /// Valid requests without an answer, sent again, and those of them that are accepted.
     pub(crate) sent_again: usize,
+    pub(crate) accepted: usize,
+    /// Users who were told `success`.
     pub(crate) users: usize,
     pub(crate) mails: usize,
+    pub(crate) twice: usize,
     pub(crate) redeemed: usize,
 }
 
@@ -33,7 +31,7 @@ impl Report {
             "| requests | answered as expected | otherwise | half within | 99 of 100 within | all within |"
         );
         println!("| --- | --- | --- | --- | --- | --- |");
-        for (sort, row) in &self.rows {
+        for (sort, row) in &self.load.rows {
             let at = |share| match row.times.len() {
                 0 => "–".to_owned(),
                 _ => milliseconds(row.times.value_at_quantile(share)),
@@ -51,32 +49,28 @@ impl Report {
         println!();
         println!("| what | came out |");
         println!("| --- | --- |");
-        for (what, came_out) in self.figures() {
+        for (what, came_out) in self.load_figures().into_iter().chain(self.stop_figures()) {
             println!("| {what} | {came_out} |");
         }
         println!();
     }
 
-    fn figures(&self) -> Vec<(&'static str, String)> {
-        let all: u64 = self
-            .rows
-            .values()
-            .map(|row| row.as_expected + row.otherwise)
-            .sum();
-        let unanswered = self.unanswered;
-        let seconds = self.took.as_secs_f64();
-        let samples = [self.before, self.full, self.after];
-        let three =
-            |of: fn(&Sample) -> String| samples.iter().map(of).collect::<Vec<_>>().join(", ");
-        let used = self.full.cpu - self.before.cpu;
+    fn load_figures(&self) -> [(&'static str, String); 6] {
+        let load = &self.load;
+        let rows = load.rows.values();
+        let all: u64 = rows.map(|row| row.as_expected + row.otherwise).sum();
+        let seconds = load.took.as_secs_f64();
+        let samples = [load.before, load.full, load.after];
+        let three = |of: fn(&Sample) -> String| samples.each_ref().map(of).join(", ");
+        let used = load.full.cpu - load.before.cpu;
         #[expect(clippy::cast_precision_loss, reason = "there are not so many requests")]
         let rate = all as f64 / seconds;
-        vec![
+        [
             (
                 "requests a second",
                 format!(
                     "{rate:.0} for {seconds:.0} s, on {} connections kept open and those of the callers",
-                    self.connections
+                    load.connections
                 ),
             ),
             (
@@ -93,26 +87,34 @@ impl Report {
                 three(|sample| sample.descriptors.to_string()),
             ),
             ("threads then", three(|sample| sample.threads.to_string())),
+        ]
+    }
+
+    fn stop_figures(&self) -> [(&'static str, String); 2] {
+        let found = &self.found;
+        [
             (
                 "stop within traffic",
                 format!(
-                    "{:.1} s; {unanswered} requests unanswered, {} of them valid: all accepted when sent again",
+                    "{:.1} s; {} requests unanswered, {} of them valid, and {} of those accepted when sent again",
                     self.stop.as_secs_f64(),
-                    self.sent_again
+                    self.unanswered,
+                    found.sent_again,
+                    found.accepted
                 ),
             ),
             (
                 "mails",
                 format!(
-                    "{} to {} users, none twice; the last code of {} completed the registration",
-                    self.mails, self.users, self.redeemed
+                    "{} to {} users, {} of them twice; the last code of {} completed the registration",
+                    found.mails, found.users, found.twice, found.redeemed
                 ),
             ),
         ]
     }
 
     fn memory_line(&self) -> String {
-        let warm_up = self.warm_up.as_secs();
+        let warm_up = self.load.warm_up;
         self.memory.map_or_else(
             || "too few samples".to_owned(),
             |memory| {

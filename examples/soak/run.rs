@@ -11,7 +11,7 @@ use crate::{
     connection::Line,
     load::load,
     place::{COOLDOWN, Mail, Place},
-    report::Report,
+    report::{Found, Report},
     request::{Requests, wire},
     scene::{Record, Scene},
     server::Server,
@@ -46,45 +46,21 @@ pub(crate) async fn run(settings: &Settings) -> Result<Vec<String>, Failure> {
     let server = Server::start(&place).await?;
     let load = load(&server, settings, &record).await?;
     let memory = Memory::of(&load.samples[load.warm_up.min(load.samples.len())..]);
-    verdict.judge_memory(memory);
+    verdict.judge_memory(memory, settings.time);
     verdict.judge_descriptors(load.before, load.after);
-
     let stop = stop_under_load(server, settings, &record, &mut verdict).await?;
-    let server = Server::start(&place).await?;
-    let requests = Requests::to(server.address)?;
-    let mut line = Line::new(server.address);
-    let unanswered = record.take_unanswered();
-    send_again(&unanswered, server.address, &record, &mut verdict).await;
+    let found = look_back(&place, &record, begun, &mut verdict).await?;
 
-    place.falls_quiet().await?;
-    let (mails, told) = (place.mails()?, record.told());
-    let most = 1 + begun.elapsed().as_secs() / COOLDOWN.as_secs();
-    verdict.judge_mails(&mails, &told, most);
-    let redeemed = redeem(&mails, &requests, &mut line, &mut verdict).await;
-    server.terminate()?;
-    let (status, _) = server.ends().await?;
-    verdict.expect(status.success(), || {
-        format!("the last stop ends with {status}")
-    });
-    verdict.judge_answers(&record.tally.rows(), &SORTS);
+    let rows = record.tally.rows();
+    verdict.judge_answers(&rows, &SORTS);
     judge_log(&place, &mut verdict)?;
     verdict.0.extend(record.tally.surprises());
-
     let report = Report {
-        took: load.took,
-        connections: load.connections,
-        rows: load.rows,
-        before: load.before,
-        full: load.full,
-        after: load.after,
-        warm_up: Duration::from_secs(load.warm_up as u64),
+        load,
         memory,
         stop,
-        unanswered: record.tally.rows().values().map(|row| row.unanswered).sum(),
-        sent_again: unanswered.len(),
-        users: told.len(),
-        mails: mails.values().map(Vec::len).sum(),
-        redeemed,
+        unanswered: rows.values().map(|row| row.unanswered).sum(),
+        found,
     };
     report.print();
     Ok(verdict.0)
@@ -109,13 +85,46 @@ async fn stop_under_load(
     Ok(took)
 }
 
-/// Sends what was not answered once more: if it had been begun, its nonce would be used.
+/// Starts a server again, which has to make up for the stop: no request and no mail is lost.
+async fn look_back(
+    place: &Place,
+    record: &Record,
+    begun: Instant,
+    verdict: &mut Verdict,
+) -> Result<Found, Failure> {
+    let server = Server::start(place).await?;
+    let requests = Requests::to(server.address)?;
+    let mut line = Line::new(server.address);
+    let unanswered = record.take_unanswered();
+    let accepted = send_again(&unanswered, server.address, record, verdict).await;
+
+    place.falls_quiet().await?;
+    let (mails, told) = (place.mails()?, record.told());
+    let most = 1 + begun.elapsed().as_secs() / COOLDOWN.as_secs();
+    let found = Found {
+        sent_again: unanswered.len(),
+        accepted,
+        users: told.len(),
+        mails: mails.values().map(Vec::len).sum(),
+        twice: verdict.judge_mails(&mails, &told, most),
+        redeemed: redeem(&mails, &requests, &mut line, verdict).await,
+    };
+    server.terminate()?;
+    let (status, _) = server.ends().await?;
+    verdict.expect(status.success(), || {
+        format!("the last stop ends with {status}")
+    });
+    Ok(found)
+}
+
+/// Sends what was not answered once more: if it had been begun, its nonce would be used. How many are
+/// accepted.
 async fn send_again(
     unanswered: &[(usize, Bytes)],
     address: SocketAddr,
     record: &Record,
     verdict: &mut Verdict,
-) {
+) -> usize {
     let again = unanswered.iter().map(|(user, bytes)| async move {
         let heard = Line::new(address).ask(bytes).await;
         if heard.is_success() {
@@ -133,6 +142,7 @@ async fn send_again(
             refused[0],
         )
     });
+    unanswered.len() - refused.len()
 }
 
 /// Shows every user's last code; how many of them were the one that counts.

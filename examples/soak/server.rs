@@ -3,6 +3,7 @@
 use std::{
     env, fs, io,
     net::SocketAddr,
+    path::Path,
     process::{ExitStatus, Stdio},
     time::Duration,
 };
@@ -18,6 +19,8 @@ use crate::{Failure, place::Place};
 /// The server gives its connections half a minute to end.
 const STOPS_WITHIN: Duration = Duration::from_secs(45);
 const STARTS_WITHIN: Duration = Duration::from_mins(1);
+/// Nothing that happens in a run warrants a warning, but a busy machine one of sqlx about a slow database.
+const LOGGED: &str = "warn,sqlx=error";
 const KEY: &str = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
 /// `USER_HZ`, which Linux shows times in, on every processor of today.
 const TICKS_A_SECOND: f64 = 100.0;
@@ -43,25 +46,7 @@ impl Server {
     /// Starts it on a port that is free.
     pub(crate) async fn start(place: &Place) -> Result<Self, Failure> {
         let program = env::current_exe()?.with_file_name("server");
-        let log = fs::OpenOptions::new()
-            .create(true)
-            .append(true)
-            .open(place.log())?;
-        let mut command = Command::new(&program);
-        command
-            .current_dir(place.path())
-            .env("LISTEN", "127.0.0.1:0")
-            .env("CONFIG", "server.json")
-            .env("MAILBOX", place.mailbox())
-            .env("SECRET_KEY", KEY)
-            .env("RUST_LOG", "warn")
-            .env_remove("SMTP_URL")
-            .stdout(Stdio::piped())
-            .stderr(log)
-            .kill_on_drop(true);
-        if env::var_os("DATABASE_URL").is_none() {
-            command.env("DATABASE_URL", "sqlite://registration.db");
-        }
+        let mut command = command(&program, place)?;
         let program = program.display();
         let mut child = command.spawn().map_err(|error| {
             format!("{program}: {error}: `cargo build --release --example server` makes it")
@@ -124,4 +109,27 @@ impl Server {
         let status = ended.map_err(|_| "the server does not stop")??;
         Ok((status, begun.elapsed()))
     }
+}
+
+fn command(program: &Path, place: &Place) -> io::Result<Command> {
+    let log = fs::OpenOptions::new()
+        .create(true)
+        .append(true)
+        .open(place.log())?;
+    let mut command = Command::new(program);
+    command
+        .current_dir(place.path())
+        .env("LISTEN", "127.0.0.1:0")
+        .env("CONFIG", "server.json")
+        .env("MAILBOX", place.mailbox())
+        .env("SECRET_KEY", KEY)
+        .env("RUST_LOG", LOGGED)
+        .env_remove("SMTP_URL")
+        .stdout(Stdio::piped())
+        .stderr(log)
+        .kill_on_drop(true);
+    if env::var_os("DATABASE_URL").is_none() {
+        command.env("DATABASE_URL", "sqlite://registration.db");
+    }
+    Ok(command)
 }

@@ -118,7 +118,7 @@ pub(crate) const BROKEN: &[Spoil] = &[
         Bytes::from_static(b"\x16\x03\x01 hello\r\n\r\n")
     }),
     broken(
-        "a header with a bare line feed",
+        "a header with a control character",
         Expected::Status(400),
         |r| {
             let text = String::from_utf8_lossy(&wire(&r)).replacen(

@@ -1,6 +1,9 @@
 //! What has to hold, and what does not. Pure.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use crate::{
     place::{Mail, username},
@@ -12,6 +15,8 @@ use crate::{
 /// whichever is more.
 const GROWTH: f64 = 0.05;
 const GROWTH_KIB: f64 = 8.0 * 1_024.0;
+/// A run of so long has samples enough to judge the memory.
+const MEMORY_FROM: Duration = Duration::from_secs(10);
 /// Descriptors that may be open once all connections are gone beside those before the first:
 /// databases open connections as they are needed.
 const SPARE_DESCRIPTORS: usize = 16;
@@ -111,22 +116,28 @@ impl Verdict {
         });
     }
 
-    pub(crate) fn judge_memory(&mut self, memory: Option<Memory>) {
+    /// Shorter runs than [`MEMORY_FROM`] may have no memory to judge.
+    pub(crate) fn judge_memory(&mut self, memory: Option<Memory>, run: Duration) {
+        self.expect(memory.is_some() || run < MEMORY_FROM, || {
+            "too few samples of the memory".to_owned()
+        });
         self.expect(memory.is_none_or(|memory| memory.is_flat()), || {
             format!("memory grows: {memory:?}")
         });
     }
 
-    /// Whoever was told `success` has mails, no more than the policy allows, and none twice.
+    /// Whoever was told `success` has mails, no more than the policy allows, and none twice. How many
+    /// came twice.
     pub(crate) fn judge_mails(
         &mut self,
         mails: &BTreeMap<String, Vec<Mail>>,
         told: &BTreeSet<usize>,
         most: u64,
-    ) {
-        let mut ids = BTreeSet::new();
+    ) -> usize {
+        let (mut ids, mut twice) = (BTreeSet::new(), 0);
         for (user, mails) in mails {
             let doubles = mails.iter().filter(|mail| !ids.insert(&mail.id)).count();
+            twice += doubles;
             self.expect(doubles == 0, || format!("{user} got {doubles} mails twice"));
             self.expect(mails.len() as u64 <= most, || {
                 format!("{user} got {} mails: {most} are allowed", mails.len())
@@ -144,5 +155,6 @@ impl Verdict {
         self.expect(untold == 0, || {
             format!("{untold} users got a mail that nobody asked for")
         });
+        twice
     }
 }

@@ -12,7 +12,7 @@ use tower_registration::{
 
 use crate::source::Source;
 
-const KEYS: [&str; 11] = [
+const KEYS: [&str; 12] = [
     include_str!("../keys/test-only-ed25519.pub.pem"),
     include_str!("../keys/test-only-p256.pub.pem"),
     include_str!("../keys/test-only-rsa-2048.pub.pem"),
@@ -24,6 +24,7 @@ const KEYS: [&str; 11] = [
     include_str!("../keys/test-only-p384.pub.pem"),
     include_str!("../keys/test-only-rsa-2048-pkcs1.pem"),
     include_str!("../keys/test-only-rsa-1024.pem"),
+    include_str!("../keys/test-only-rsa-1024.pub.pem"),
 ];
 
 /// Label and content of a block of nothing but its lines.

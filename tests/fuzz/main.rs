@@ -16,17 +16,27 @@
 //! ones. A failure prints the seed: `BOLERO_RANDOM_SEED` repeats it, `BOLERO_RANDOM_ITERATIONS` runs
 //! more.
 //!
-//! Under libFuzzer, guided by coverage, an hour each: this needs a C++ compiler and
-//! `cargo install cargo-bolero`, but no nightly toolchain as long as there is no sanitizer.
+//! Under libFuzzer, guided by coverage, an hour each: this needs a C++ compiler, but no nightly
+//! toolchain as there is no sanitizer. `cargo bolero test` sets the same flags, and builds all other
+//! tests with them too.
 //!
 //! ```sh
-//! for target in $(cargo test --test fuzz -- --list | sed -n 's/: test$//p'); do
-//!     cargo bolero test "$target" --sanitizer NONE -T 1h
+//! export BOLERO_FUZZER=libfuzzer BOLERO_LIBTEST_HARNESS=1
+//! sancov=-Cllvm-args=-sanitizer-coverage
+//! fuzz=$(RUSTFLAGS="--cfg fuzzing --cfg fuzzing_libfuzzer -Cpasses=sancov-module $sancov-level=4 \
+//!     $sancov-inline-8bit-counters $sancov-pc-table $sancov-trace-compares $sancov-stack-depth" \
+//!     cargo test --target x86_64-unknown-linux-gnu --profile fuzz --test fuzz --no-run 2>&1 |
+//!     sed -n 's/.*Executable.*(\(.*\))$/\1/p')
+//! for target in $("$fuzz" --list | sed -n 's/: test$//p'); do
+//!     BOLERO_TEST_NAME=$target \
+//!         BOLERO_LIBFUZZER_ARGS="tests/fuzz/__fuzz__/${target/::/__}/corpus -max_total_time=3600" \
+//!         "$fuzz" "$target" --exact --nocapture --test-threads 1
 //! done
 //! ```
 //!
-//! Profile `fuzz` checks overflows and debug assertions. New inputs come to lie beside the kept ones;
-//! `cargo bolero reduce "$target" --sanitizer NONE` leaves those that add coverage.
+//! Profile `fuzz` checks overflows and debug assertions. New inputs come to lie beside the kept ones:
+//! keep those that add coverage, which libFuzzer's `-merge=1` finds. Without the kept ones, as in the
+//! published package, `cargo test` tries random ones alone.
 
 mod bodies;
 mod canonical;

@@ -1,4 +1,5 @@
-//! `examples/soak`, for a few seconds: everything at once, a stop within it, and no code lost.
+//! `examples/soak`, for a few seconds: everything at once, a stop within it, and no code lost. Whether
+//! the memory stays is not judged here: that takes a longer run.
 
 use std::process::Command;
 
