@@ -128,6 +128,9 @@ pub mod threats {}
 #[doc = include_str!("docs/performance.md")]
 pub mod performance {}
 
+#[cfg(doc)]
+pub mod guide;
+
 /// Compiles the README's example.
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]
