@@ -3,6 +3,7 @@
 //! The pure core takes the time as an argument. The layers and services around it read it from a
 //! [`Clock`], which is [`SystemClock`] unless a builder is given another; [`ManualClock`] is for
 //! tests, yours and ours.
+//!
 //! ```
 //! use chrono::TimeDelta;
 //! use tower_registration::{

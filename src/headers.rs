@@ -7,6 +7,7 @@
 //!
 //! The names are a prefix and a fixed ending; the prefix is `x-dfns-` unless
 //! [`HeaderNames::with_prefix`] says otherwise.
+//!
 //! A proxy that adds a header of these names to one that the client sent makes two of it, and a refusal.
 //!
 //! ```

@@ -13,6 +13,7 @@
 //!
 //! What a client-side application proves is its id alone, which is no secret. What such callers
 //! can use up is bounded by the replay guard's share for that application.
+//!
 //! What a proxy in front may change is told in [`signature`](crate::signature); what other layers may, in
 //! the guide's page on [composing](crate::guide::compose).
 //!

@@ -6,6 +6,7 @@
 //!    constant time, and may expire. Several may be good at once, for rotation.
 //! 3. A client-side application shows its id alone. A secret that it sends all the same is
 //!    ignored.
+//!
 //! # What it does not prove
 //!
 //! A client-side application's id is no secret: whoever reads one request can send another. And this

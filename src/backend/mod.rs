@@ -1,5 +1,6 @@
 //! Stores and replay guards that come with the crate. They know the traits alone: nothing else of
 //! the crate imports them, and an embedder may put another in the place of each.
+//!
 //! | where | replay guard | registrations | for |
 //! | --- | --- | --- | --- |
 //! | [`memory`] | yes | yes, an outbox | one process, and tests |

@@ -10,6 +10,7 @@
 //! 3. A rejection leaves as its JSON answer, with the [`Rejection`] in the response's extensions.
 //! 4. The inner service's errors are its own and pass through.
 //! 5. The request lies still: checks are lent it, whether they wait or not.
+//!
 //! A check of your own is mounted in the same way:
 //!
 //! ```

@@ -5,6 +5,7 @@
 //! 3. It is claimed once per application, last of all checks and in one atomic step
 //!    ([`ReplayGuard::claim`]); the claim is kept until the nonce stops being fresh by its own
 //!    datetime.
+//!
 //! # Clocks and restarts
 //!
 //! A caller's clock has to be within these bounds of ours. A guard that has lost its memory, as one in

@@ -4,6 +4,7 @@
 //! ([`policy`]). [`Registrations`] loads, decides, and swaps the result into a
 //! [`RegistrationStore`]; it knows nothing of HTTP. [`ResendRegistration`] is the service in
 //! front of it, and says itself what it answers: [`ResendRegistration::openapi`].
+//!
 //! 1. A user has one live code. A new one makes the one before invalid in the same swap that owes its
 //!    mail; one that was used, has expired, or was guessed at too often is no code.
 //! 2. Whoever asks is told one thing, whatever user was named ([`ResendRegistration`]).

@@ -4,6 +4,7 @@
 //! 2. It is used up by looking at it: [`UserActionVerifier::use_up`] is one atomic step.
 //! 3. It is looked at last, after the nonce was claimed, so that a stranger uses up none.
 //! 4. Where no layer for it is mounted, the header is passed over.
+//!
 //! The token is bound to the body as it arrived: whatever changes bodies before this check breaks it.
 //!
 //! ```

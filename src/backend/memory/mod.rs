@@ -1,4 +1,5 @@
 //! In this process's memory: for one process, and for tests.
+//!
 //! 1. What is kept here is gone with the process: codes, and the mails that are owed. Their users ask
 //!    again.
 //! 2. A [guard](MemoryReplayGuard) that has just started knows nothing of the time before, and refuses
