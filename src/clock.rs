@@ -3,6 +3,24 @@
 //! The pure core takes the time as an argument. The layers and services around it read it from a
 //! [`Clock`], which is [`SystemClock`] unless a builder is given another; [`ManualClock`] is for
 //! tests, yours and ours.
+//!
+//! ```
+//! use chrono::TimeDelta;
+//! use tower_registration::{
+//!     app::{AppId, AppSecretHash, Application},
+//!     clock::{Clock, ManualClock},
+//! };
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let clock = ManualClock::at("2026-11-23T07:44:00Z".parse()?);
+//! let secret = AppSecretHash::of("s3cr3t")?.expiring(clock.now() + TimeDelta::days(7));
+//! let app = Application::server_side(AppId::new("ap-1")?, vec![secret], vec![]);
+//! assert!(app.has_secret("s3cr3t", clock.now()));
+//! clock.advance(TimeDelta::days(7));
+//! assert!(!app.has_secret("s3cr3t", clock.now()));
+//! # Ok(())
+//! # }
+//! ```
 
 use std::{
     fmt,

@@ -7,6 +7,23 @@
 //!
 //! The names are a prefix and a fixed ending; the prefix is `x-dfns-` unless
 //! [`HeaderNames::with_prefix`] says otherwise.
+//!
+//! A proxy that adds a header of these names to one that the client sent makes two of it, and a refusal.
+//!
+//! ```
+//! use http::{HeaderMap, HeaderValue};
+//! use tower_registration::headers::{Credential, HeaderNames};
+//!
+//! let names = HeaderNames::default();
+//! let mut headers = HeaderMap::new();
+//! headers.insert("x-dfns-appid", HeaderValue::from_static("ap-4s6se-e2t7n-89gfg50iaos73pm6"));
+//! assert_eq!(names.read(&headers, Credential::AppId)?, Some("ap-4s6se-e2t7n-89gfg50iaos73pm6"));
+//! assert_eq!(names.read(&headers, Credential::Nonce)?, None);
+//!
+//! headers.append("x-dfns-appid", HeaderValue::from_static("ap-4s6se-e2t7n-89gfg50iaos73pm6"));
+//! assert!(names.read(&headers, Credential::AppId).is_err());
+//! # Ok::<(), tower_registration::rejection::Rejection>(())
+//! ```
 
 use http::{HeaderMap, HeaderName, HeaderValue};
 

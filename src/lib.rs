@@ -23,7 +23,7 @@
 //!
 //! # #[tokio::main(flavor = "current_thread")]
 //! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
-//! let app = Application::client_side(AppId::new("ap-4s6se-e2t7n-89gfg50iaos73pm6")?)
+//! let app = Application::client_side(AppId::new("312CE25E-A112-4D45-9965-6175E7C568DD")?)
 //!     .with_permissions(["Auth:Users:Create", "Auth:Types:EndUser"]);
 //! let verify = VerifyRequest::builder()
 //!     .apps(StaticApps::new([app])?)                           // your `AppRegistry`
@@ -63,7 +63,7 @@
 //!
 //! # What the caller sees
 //!
-//! [`rejection`] has the table. What is wrong with a request is told in a word; what the store
+//! [`guide::caller`] has the table. What is wrong with a request is told in a word; what the store
 //! knows is never told. What really happened goes to `tracing` (targets `tower_registration::verify`,
 //! `::resend` and `::delivery`), to the hooks of the builders, and to the
 //! [`Rejection`](rejection::Rejection) in the response's extensions.
@@ -75,7 +75,10 @@
 //! ports as tests, for your own), `metrics` (numbers to watch), `postgres`, `redis`, `sqlite`,
 //! `smtp` (lettre: SMTP and `.eml` files).
 //!
-//! The map of the code and the reasons behind it are in [`architecture`], the attacks and what
+//! # Further
+//!
+//! The [`guide`] has a page for each task, such as composing it with other layers, or writing a store
+//! of your own. The map of the code and the reasons behind it are in [`architecture`], the attacks and what
 //! answers each in [`threats`], what it costs in [`performance`], and the reason for each crate that
 //! it builds on in [`dependencies`].
 
@@ -129,6 +132,9 @@ pub mod threats {}
 #[cfg(doc)]
 #[doc = include_str!("docs/performance.md")]
 pub mod performance {}
+
+#[cfg(doc)]
+pub mod guide;
 
 /// Compiles the README's example.
 #[cfg(doctest)]

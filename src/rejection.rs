@@ -368,4 +368,21 @@ mod tests {
             );
         }
     }
+
+    #[test]
+    fn the_guide_tells_callers_of_every_kind_as_it_is() {
+        let page = include_str!("docs/guide/caller.md");
+        let told = page.lines().filter(|line| line.contains(" | `"));
+        let rows = RejectionKind::ALL.map(|kind| {
+            let row = kind.row();
+            let status = row.status.as_u16();
+            format!("| {status} | `{}` | {} | ", row.name, row.message)
+        });
+        let mut told = told.skip_while(|line| !line.starts_with("| 400 "));
+        for row in rows {
+            let line = told.next().unwrap_or_default();
+            assert!(line.starts_with(&row), "{row} is not {line}");
+        }
+        assert_eq!(told.next(), None);
+    }
 }

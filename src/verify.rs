@@ -13,6 +13,56 @@
 //!
 //! What a client-side application proves is its id alone, which is no secret. What such callers
 //! can use up is bounded by the replay guard's share for that application.
+//!
+//! What a proxy in front may change is told in [`signature`](crate::signature); what other layers may, in
+//! the guide's page on [composing](crate::guide::compose).
+//!
+//! ```
+//! use std::convert::Infallible;
+//! use bytes::Bytes;
+//! use chrono::{DateTime, Utc};
+//! use http::{Request, Response};
+//! use http_body_util::Full;
+//! use tower::{Layer, ServiceExt, service_fn};
+//! use tower_registration::{
+//!     VerifyRequest,
+//!     app::{AppId, Application, StaticApps},
+//!     backend::memory::MemoryReplayGuard,
+//!     client::encode_nonce,
+//!     clock::ManualClock,
+//!     signature::CheckedBody,
+//!     verified::Verified,
+//! };
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let now: DateTime<Utc> = "2026-11-23T07:44:00Z".parse()?;
+//! let clock = ManualClock::at(now);
+//! let verify = VerifyRequest::builder()
+//!     .apps(StaticApps::new([Application::client_side(AppId::new("ap-1")?)])?)
+//!     .replay_guard(MemoryReplayGuard::builder().clock(&clock).build()?)
+//!     .clock(clock)
+//!     .build()?;
+//! let inner = service_fn(async |request: Request<CheckedBody<Full<Bytes>>>| {
+//!     assert!(Verified::of(request.extensions()).nonce().is_some());
+//!     Ok::<_, Infallible>(Response::new(()))
+//! });
+//! let service = verify.layer(inner);
+//!
+//! let nonce = encode_nonce(uuid::Uuid::new_v4(), now);
+//! let request = |app: &str| {
+//!     Request::put("/")
+//!         .header("x-dfns-appid", app)
+//!         .header("x-dfns-nonce", &nonce)
+//!         .body(Full::<Bytes>::default())
+//! };
+//! assert_eq!(service.clone().oneshot(request("unknown")?).await?.status(), 401);
+//! assert_eq!(service.clone().oneshot(request("ap-1")?).await?.status(), 200);
+//! // The same once more is a replay.
+//! assert_eq!(service.oneshot(request("ap-1")?).await?.status(), 400);
+//! # Ok(())
+//! # }
+//! ```
 
 use std::{
     fmt,

@@ -10,6 +10,66 @@
 //! 3. A rejection leaves as its JSON answer, with the [`Rejection`] in the response's extensions.
 //! 4. The inner service's errors are its own and pass through.
 //! 5. The request lies still: checks are lent it, whether they wait or not.
+//!
+//! A check of your own is mounted in the same way:
+//!
+//! ```
+//! use std::{
+//!     convert::Infallible,
+//!     pin::Pin,
+//!     sync::{Arc, atomic::{AtomicBool, Ordering}},
+//!     task::{Context, Poll},
+//! };
+//! use http::{Request, Response};
+//! use tower::{Layer, ServiceExt, service_fn};
+//! use tower_registration::{
+//!     gate::{Check, GateLayer, Mount},
+//!     rejection::Rejection,
+//! };
+//!
+//! /// Lets requests pass while the switch is on.
+//! #[derive(Clone)]
+//! struct Switch(Arc<AtomicBool>);
+//!
+//! impl<B> Check<B> for Switch {
+//!     type Pending = ();
+//!
+//!     fn begin(&self, _: &mut Request<B>) -> Result<(), Rejection> {
+//!         match self.0.load(Ordering::Relaxed) {
+//!             true => Ok(()),
+//!             false => Err(Rejection::unavailable("maintenance", "it was switched off")),
+//!         }
+//!     }
+//!
+//!     fn poll(
+//!         &self,
+//!         _: Pin<&mut ()>,
+//!         _: &mut Request<B>,
+//!         _: &mut Context<'_>,
+//!     ) -> Poll<Result<(), Rejection>> {
+//!         Poll::Ready(Ok(()))
+//!     }
+//! }
+//!
+//! impl<B> Mount<B> for Switch {
+//!     type Body = B;
+//!
+//!     fn mount(body: B) -> B {
+//!         body
+//!     }
+//! }
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Infallible> {
+//! let switch = Switch(Arc::new(AtomicBool::new(true)));
+//! let inner = service_fn(async |_: Request<()>| Ok::<_, Infallible>(Response::new(())));
+//! let service = GateLayer::from_check(switch.clone()).layer(inner);
+//! assert_eq!(service.clone().oneshot(Request::new(())).await?.status(), 200);
+//! switch.0.store(false, Ordering::Relaxed);
+//! assert_eq!(service.oneshot(Request::new(())).await?.status(), 503);
+//! # Ok(())
+//! # }
+//! ```
 
 mod body;
 mod service;

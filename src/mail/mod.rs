@@ -67,6 +67,8 @@
 //! let template = DefaultTemplate::for_product("Acme")?.with_translation("he", Hebrew);
 //! // A user whose locale is `he` or `he-IL` reads Hebrew, and who has none reads German:
 //! let template = template.with_fallback("de")?;
+//! // Which can't be a language that nobody has taught it:
+//! assert!(template.with_fallback("tlh").is_err());
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 

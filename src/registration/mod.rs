@@ -4,6 +4,49 @@
 //! ([`policy`]). [`Registrations`] loads, decides, and swaps the result into a
 //! [`RegistrationStore`]; it knows nothing of HTTP. [`ResendRegistration`] is the service in
 //! front of it, and says itself what it answers: [`ResendRegistration::openapi`].
+//!
+//! 1. A user has one live code. A new one makes the one before invalid in the same swap that owes its
+//!    mail; one that was used, has expired, or was guessed at too often is no code.
+//! 2. Whoever asks is told one thing, whatever user was named ([`ResendRegistration`]).
+//! 3. A code is kept as a keyed digest, and sealed until its mail is delivered ([`key`]).
+//! 4. The key is the same in all processes of a store, and in all times: codes made under another are dead.
+//!
+//! ```
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! use std::time::Duration;
+//! use tower_registration::{
+//!     backend::memory::{MemoryMailer, MemoryRegistrations},
+//!     delivery::Deliverer,
+//!     registration::{
+//!         OrgId, Policy, RedeemOutcome, Registration, RegistrationKey, Registrations, UserId,
+//!         UserKind, Username,
+//!     },
+//! };
+//!
+//! let jane = UserId {
+//!     org_id: OrgId::new("example-org-id")?,
+//!     username: Username::new("jane@example.co")?,
+//! };
+//! let store = MemoryRegistrations::new();
+//! store.insert_if_absent(&jane, Registration::pending(UserKind::EndUser, "jane@example.co"));
+//! let policy = Policy::builder().cooldown(Duration::ZERO).build()?;
+//! let registrations = Registrations::new(store, RegistrationKey::generate()?).with_policy(policy);
+//! let mailer = MemoryMailer::new();
+//! let deliverer = Deliverer::new(registrations.clone(), mailer.clone());
+//! for _ in 0..2 {
+//!     registrations.resend(&jane, |_| true).await?;
+//!     deliverer.deliver(&jane).await?;
+//! }
+//!
+//! let [first, second] = &mailer.sent()[..] else { panic!("two mails") };
+//! let refused = registrations.redeem(&jane, first.code.expose()).await?;
+//! assert_eq!(refused, RedeemOutcome::WrongGuess);
+//! let accepted = registrations.redeem(&jane, second.code.expose()).await?;
+//! assert_eq!(accepted, RedeemOutcome::Redeemed);
+//! # Ok(())
+//! # }
+//! ```
 
 mod answer;
 mod builder;

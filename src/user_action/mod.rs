@@ -4,6 +4,72 @@
 //! 2. It is used up by looking at it: [`UserActionVerifier::use_up`] is one atomic step.
 //! 3. It is looked at last, after the nonce was claimed, so that a stranger uses up none.
 //! 4. Where no layer for it is mounted, the header is passed over.
+//!
+//! The token is bound to the body as it arrived: whatever changes bodies before this check breaks it.
+//!
+//! ```
+//! use std::{collections::HashSet, convert::Infallible, future::{Ready, ready}, sync::Mutex};
+//! use bytes::Bytes;
+//! use chrono::{DateTime, Utc};
+//! use http::{Request, Response};
+//! use http_body_util::Full;
+//! use tower::{Layer, ServiceExt, service_fn};
+//! use tower_registration::{
+//!     VerifyRequest,
+//!     app::{AppId, Application, StaticApps},
+//!     backend::memory::MemoryReplayGuard,
+//!     client::encode_nonce,
+//!     clock::ManualClock,
+//!     signature::CheckedBody,
+//!     user_action::{UserAction, UserActionOutcome, UserActionVerifier},
+//! };
+//!
+//! /// Keeps what users have confirmed: token, method, path and body of each.
+//! struct Confirmed(Mutex<HashSet<String>>);
+//!
+//! impl UserActionVerifier for Confirmed {
+//!     type Error = Infallible;
+//!     type Future = Ready<Result<UserActionOutcome, Infallible>>;
+//!
+//!     fn use_up(&self, action: UserAction<'_>) -> Self::Future {
+//!         let UserAction { token, method, path, body, .. } = action;
+//!         let confirmed = format!("{token} {method} {path} {body:?}");
+//!         ready(Ok(match self.0.lock().unwrap().remove(&confirmed) {
+//!             true => UserActionOutcome::UsedUp,
+//!             false => UserActionOutcome::Invalid,
+//!         }))
+//!     }
+//! }
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let now: DateTime<Utc> = "2026-11-23T07:44:00Z".parse()?;
+//! let clock = ManualClock::at(now);
+//! let confirmed = HashSet::from([r#"t0k3n POST /transfers b"100""#.to_owned()]);
+//! let verify = VerifyRequest::builder()
+//!     .apps(StaticApps::new([Application::client_side(AppId::new("ap-1")?)])?)
+//!     .replay_guard(MemoryReplayGuard::builder().clock(&clock).build()?)
+//!     .user_action(Confirmed(Mutex::new(confirmed)))
+//!     .clock(clock)
+//!     .build()?;
+//! let inner = service_fn(async |_: Request<CheckedBody<Full<Bytes>>>| {
+//!     Ok::<_, Infallible>(Response::new(()))
+//! });
+//! let service = verify.layer(inner);
+//!
+//! let request = |body: &'static str| {
+//!     Request::post("/transfers")
+//!         .header("x-dfns-appid", "ap-1")
+//!         .header("x-dfns-nonce", encode_nonce(uuid::Uuid::new_v4(), now))
+//!         .header("x-dfns-useraction", "t0k3n")
+//!         .body(Full::<Bytes>::from(body))
+//! };
+//! assert_eq!(service.clone().oneshot(request("1000000")?).await?.status(), 403);
+//! assert_eq!(service.clone().oneshot(request("100")?).await?.status(), 200);
+//! assert_eq!(service.oneshot(request("100")?).await?.status(), 403);
+//! # Ok(())
+//! # }
+//! ```
 
 mod check;
 

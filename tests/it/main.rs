@@ -16,6 +16,7 @@ mod nonce_vectors;
 mod openapi;
 mod postgres;
 mod process;
+mod readme;
 mod redis;
 mod registration;
 mod registrations;
