@@ -373,7 +373,7 @@ mod tests {
     fn the_guide_tells_callers_of_every_kind_as_it_is() {
         let page = include_str!("docs/guide/caller.md");
         let told = page.lines().filter(|line| line.contains(" | `"));
-        let rows = RejectionKind::ALL.map(|kind| {
+        let rows = RejectionKind::ALL.iter().copied().map(|kind| {
             let row = kind.row();
             let status = row.status.as_u16();
             format!("| {status} | `{}` | {} | ", row.name, row.message)
