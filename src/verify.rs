@@ -35,8 +35,9 @@ use crate::{
     },
     rejection::Rejection,
     signature::{
-        BodyLimits, CheckedBody, DEFAULT_BODY_TIMEOUT, DEFAULT_MAX_BODY_BYTES, InvalidBodyLimits,
-        SignatureCheck, SignatureCheckBuilder, SignatureConfigError, TransportProfile,
+        BodyLimits, CheckedBody, DEFAULT_BODY_TIMEOUT, DEFAULT_MAX_BODY_BYTES, Explain,
+        InvalidBodyLimits, SignatureCheck, SignatureCheckBuilder, SignatureConfigError,
+        TransportProfile,
     },
     user_action::{NoUserAction, UserActionCheck, UserActionVerifier},
 };
@@ -240,6 +241,13 @@ impl<R, G, V> VerifyBuilder<R, G, V> {
         profiles: impl IntoIterator<Item = TransportProfile>,
     ) -> Self {
         self.settings.signature = self.settings.signature.profiles(profiles);
+        self
+    }
+
+    /// Writes down in the log why a signature does not verify: see
+    /// [`SignatureCheckBuilder::insecure_explain_signature`]. Off by default.
+    pub fn insecure_explain_signature(mut self, explain: Explain) -> Self {
+        self.settings.signature = self.settings.signature.insecure_explain_signature(explain);
         self
     }
 

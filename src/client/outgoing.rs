@@ -12,7 +12,7 @@ use uuid::Uuid;
 
 use super::app::{ClientApp, Credentials};
 use crate::{
-    headers::{Credential, HeaderNames},
+    headers::{Credential, HeaderNames, MAX_EXPLANATION},
     signature::{CanonicalError, CanonicalRequest, RequestParts, SigningFailed, TransportProfile},
     target,
 };
@@ -24,7 +24,7 @@ pub enum RequestError {
     #[error("the request has no authority: write its URI with scheme and host, or set `host`")]
     NoAuthority,
     /// The URI's authority makes no `host` header.
-    #[error("the URI's authority makes no host header")]
+    #[error("the URI's authority makes no host header: write host and port alone, or set `host`")]
     Host(#[source] InvalidHeaderValue),
     /// The request has no canonical text.
     #[error("the request cannot be signed")]
@@ -41,6 +41,8 @@ pub(super) struct Signer {
     pub(super) names: HeaderNames,
     pub(super) authority: Option<Authority>,
     pub(super) scheme: Scheme,
+    /// Whether the text that is signed goes along, in a header of its own.
+    pub(super) shows_text: bool,
 }
 
 /// The header value of a nonce: base64url of `{"uuid":…,"datetime":…}`.
@@ -75,6 +77,7 @@ impl Signer {
         headers.insert(self.names.get(Credential::AppId), self.app.id.clone());
         headers.remove(self.names.get(Credential::AppSecret));
         headers.remove(self.names.get(Credential::ApiSignature));
+        headers.remove(self.names.explanation());
         let Some(Credentials { secret, key }) = &self.app.credentials else {
             return Ok(());
         };
@@ -87,6 +90,11 @@ impl Signer {
         parts
             .headers
             .insert(self.names.get(Credential::ApiSignature), signature);
+        if self.shows_text && input.as_str().len() <= MAX_EXPLANATION {
+            let mut text = encoded(input.as_str().to_owned());
+            text.set_sensitive(true);
+            parts.headers.insert(self.names.explanation().clone(), text);
+        }
         Ok(())
     }
 
@@ -189,6 +197,7 @@ mod tests {
             names: HeaderNames::default(),
             authority: None,
             scheme: Scheme::HTTPS,
+            shows_text: false,
         };
         let (mut parts, ()) = request.body(()).unwrap().into_parts();
         signer.sign(&mut parts, body, Uuid::nil(), DateTime::UNIX_EPOCH)?;
