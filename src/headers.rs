@@ -198,7 +198,10 @@ impl HeaderNames {
             return Err(refuse("comes more than once"));
         }
         if value.len() > credential.max_length() {
-            return Err(refuse("is too long"));
+            return Err(refuse(&format!(
+                "is longer than {} bytes",
+                credential.max_length()
+            )));
         }
         if !is_visible(value) {
             return Err(refuse("is not visible ASCII"));

@@ -66,7 +66,7 @@ pub(super) fn explain(
     }
     distinct(profiles, request)
         .map(|profile| Difference::between(&theirs, &request.json(profile), profile.name()))
-        .max_by_key(|difference| difference.place)
+        .min_by_key(|difference| difference.members)
         .map_or_else(String::new, |difference| difference.describe(names))
 }
 
@@ -154,9 +154,12 @@ impl ClientText {
     }
 }
 
+/// Name and value.
+type Member = (String, String);
+
 /// The members of an object of strings, in the order in which they are written.
 #[derive(Default)]
-struct Members(Vec<(String, String)>);
+struct Members(Vec<Member>);
 
 fn members(json: &[u8]) -> Option<Members> {
     serde_json::from_slice(json).ok()
@@ -189,14 +192,15 @@ impl<'de> Deserialize<'de> for Members {
 /// Where the texts of client and server part.
 struct Difference {
     profile: &'static str,
-    /// How many members are the same before it; the nearest profile has the most.
-    place: usize,
+    /// In how many places the members differ; the nearest profile has the fewest.
+    members: usize,
     kind: Kind,
 }
 
 enum Kind {
     /// A member that only one of them has in this place.
     Name {
+        place: usize,
         client: Option<String>,
         server: Option<String>,
     },
@@ -210,49 +214,53 @@ enum Kind {
     None,
 }
 
+impl Kind {
+    fn of_member(place: usize, client: Option<&Member>, server: Option<&Member>) -> Self {
+        match (client, server) {
+            (Some((name, client)), Some((own, server))) if name == own => Self::Value {
+                name: own.clone(),
+                client: client.clone(),
+                server: server.clone(),
+            },
+            _ => Self::Name {
+                place,
+                client: client.map(|(name, _)| name.clone()),
+                server: server.map(|(name, _)| name.clone()),
+            },
+        }
+    }
+}
+
 impl Difference {
     fn between(client: &ClientText, json: &str, profile: &'static str) -> Self {
         let server = members(json.as_bytes()).unwrap_or_default().0;
         let theirs = &client.members.0;
-        let longest = theirs.len().max(server.len());
-        for place in 0..longest {
-            let (left, right) = (theirs.get(place), server.get(place));
-            let kind = match (left, right) {
-                (Some(left), Some(right)) if left == right => continue,
-                (Some((name, client)), Some((own, server))) if name == own => Kind::Value {
-                    name: own.clone(),
-                    client: client.clone(),
-                    server: server.clone(),
-                },
-                _ => Kind::Name {
-                    client: left.map(|(name, _)| name.clone()),
-                    server: right.map(|(name, _)| name.clone()),
-                },
-            };
-            return Self {
-                profile,
-                place,
-                kind,
-            };
-        }
-        let kind = match first_difference(&client.json, json.as_bytes()) {
-            Some(byte) => Kind::Spelling(byte),
-            None => Kind::None,
+        let differs = |place: &usize| theirs.get(*place) != server.get(*place);
+        let places = 0..theirs.len().max(server.len());
+        let places: Vec<_> = places.filter(differs).collect();
+        let kind = match places.first() {
+            Some(&place) => Kind::of_member(place, theirs.get(place), server.get(place)),
+            None => match first_difference(&client.json, json.as_bytes()) {
+                Some(byte) => Kind::Spelling(byte),
+                None => Kind::None,
+            },
         };
-        // The same text is nearer than one that is spelled otherwise.
-        let place = longest + usize::from(matches!(kind, Kind::None));
         Self {
             profile,
-            place,
+            members: places.len(),
             kind,
         }
     }
 
     fn describe(&self, names: &HeaderNames) -> String {
         let what = match &self.kind {
-            Kind::Name { client, server } => format!(
+            Kind::Name {
+                place,
+                client,
+                server,
+            } => format!(
                 "member {} differs: the client has {}, this server {}",
-                self.place + 1,
+                place + 1,
                 or_none(client.as_deref()),
                 or_none(server.as_deref())
             ),

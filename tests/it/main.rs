@@ -19,6 +19,7 @@ mod process;
 mod redis;
 mod registration;
 mod registrations;
+mod rejected;
 mod replay;
 mod resend;
 mod server;
