@@ -13,6 +13,35 @@
 //!
 //! What a client-side application proves is its id alone, which is no secret. What such callers
 //! can use up is bounded by the replay guard's share for that application.
+//!
+//! # Rejected in development?
+//!
+//! The answer tells a caller little, on purpose. The exact reason is in the log of the server: an
+//! event with target `tower_registration::verify`, at `debug` for what a caller did (switch it on by
+//! `RUST_LOG=tower_registration=debug` or the like), at `error` for what the operator has to mend.
+//!
+//! * A nonce out of its window: the event has the difference of the clocks, and the window.
+//! * A layer that misses another: the event names both, and which to mount outside of which.
+//! * A signature that does not verify: with
+//!   [`insecure_explain_signature`](VerifyBuilder::insecure_explain_signature), an event at `warn` has
+//!   the first part of the request that the client signed otherwise than it arrived. For that, let
+//!   the client send what it signed (the two parts of the JWS with their dot, or the second alone) in
+//!   `x-dfns-explain-signature`, as `SignRequestLayer::insecure_show_signed_text` (feature `client`)
+//!   does. Of a client that can't, what this server would have signed is logged instead. Secrets and
+//!   body stand there by their length alone, and a release build refuses to explain unless told to by
+//!   name:
+//!
+//! ```
+//! use tower_registration::{
+//!     VerifyRequest, app::StaticApps, backend::memory::MemoryReplayGuard, signature::Explain,
+//! };
+//!
+//! let builder = VerifyRequest::builder()
+//!     .apps(StaticApps::default())
+//!     .replay_guard(MemoryReplayGuard::builder().build().unwrap());
+//! let explained = builder.clone().insecure_explain_signature(Explain::InDevelopment).build();
+//! assert_eq!(explained.is_ok(), cfg!(debug_assertions));
+//! ```
 
 use std::{
     fmt,
@@ -321,24 +350,34 @@ impl<R: AppRegistry, G: ReplayGuard, V> VerifyBuilder<R, G, V> {
     }
 }
 
-impl<R: AppRegistry, G: ReplayGuard> VerifyBuilder<R, G, NotGiven> {
+// Bounds on the methods instead of the blocks: so the compiler says which part is not given, and by
+// which method to give it.
+impl<R, G> VerifyBuilder<R, G, NotGiven> {
     /// The layer.
     ///
     /// # Errors
     ///
     /// If a setting can't be served; the error says which, and what it takes.
-    pub fn build(self) -> Result<VerifyRequest<R, G>, VerifyError> {
+    pub fn build(self) -> Result<VerifyRequest<R, G>, VerifyError>
+    where
+        R: AppRegistry,
+        G: ReplayGuard,
+    {
         self.build_with(|_, _, _| NoUserAction)
     }
 }
 
-impl<R: AppRegistry, G: ReplayGuard, V: UserActionVerifier> VerifyBuilder<R, G, V> {
+impl<R, G, V: UserActionVerifier> VerifyBuilder<R, G, V> {
     /// The layer, with the check of user actions.
     ///
     /// # Errors
     ///
     /// If a setting can't be served; the error says which, and what it takes.
-    pub fn build(self) -> Result<VerifyRequest<R, G, UserActionCheck<V>>, VerifyError> {
+    pub fn build(self) -> Result<VerifyRequest<R, G, UserActionCheck<V>>, VerifyError>
+    where
+        R: AppRegistry,
+        G: ReplayGuard,
+    {
         self.build_with(UserActionCheck::with)
     }
 }

@@ -33,8 +33,8 @@ use tower_registration::{
 };
 
 use crate::support::{
-    Answer, CLIENT_APP, Call, EMPLOYEE_APP, JANE, POWERLESS_APP, SECRET, nonce_at, send, start,
-    verify,
+    Answer, CLIENT_APP, Call, EMPLOYEE_APP, JANE, Log, POWERLESS_APP, SECRET, nonce_at, send,
+    start, verify,
 };
 
 const GRID: Duration = Duration::from_millis(100);

@@ -12,7 +12,10 @@ const RECORDED: &str = "rustc 1.95.";
 #[test]
 fn likely_mistakes_say_what_to_write_instead() {
     let rustc = std::env::var("RUSTC").unwrap_or_else(|_| "rustc".to_owned());
-    let version = Command::new(rustc).arg("--version").output().expect("rustc");
+    let version = Command::new(rustc)
+        .arg("--version")
+        .output()
+        .expect("rustc");
     let version = String::from_utf8(version.stdout).expect("text");
     if !version.starts_with(RECORDED) {
         eprintln!("SKIPPED: messages are recorded for {RECORDED}x, and this is {version}");
