@@ -781,7 +781,7 @@ async fn no_code_secret_or_key_stands_in_store_queue_logs_debug_or_errors() {
             needle.len()
         );
     }
-    let log = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
+    let log = log.text();
     assert!(
         log.contains("AppSecretInvalid"),
         "the log was caught: {log}"
