@@ -110,11 +110,11 @@ impl HeaderNames {
     ///
     /// If prefix and ending do not make a header name.
     pub fn with_prefix(prefix: &str) -> Result<Self, InvalidPrefix> {
-        let named = |ending: &str| {
+        let make = |ending: &str| {
             HeaderName::try_from(format!("{prefix}{ending}"))
                 .map_err(|_| InvalidPrefix(prefix.to_owned()))
         };
-        let name = |credential: Credential| named(credential.ending());
+        let name = |credential: Credential| make(credential.ending());
         let [id, secret, nonce, signature, action] = Credential::ALL;
         let names = [
             name(id)?,
@@ -123,7 +123,7 @@ impl HeaderNames {
             name(signature)?,
             name(action)?,
         ];
-        Ok(Self::of(names, named(EXPLANATION)?))
+        Ok(Self::of(names, make(EXPLANATION)?))
     }
 
     /// The name of the header in which a client may show the text that it signed,

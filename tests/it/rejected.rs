@@ -121,8 +121,8 @@ async fn a_client_that_shows_its_text_is_told_in_the_log_where_it_differs() {
         ),
     ];
     for (spoil, says) in cases {
-        let shows = SignRequestLayer::insecure_show_signed_text;
-        let mut request = signed_by_client(start(), shows).await;
+        let layer = SignRequestLayer::insecure_show_signed_text;
+        let mut request = signed_by_client(start(), layer).await;
         let shown = &request.headers()["x-dfns-explain-signature"];
         assert!(shown.is_sensitive());
         spoil(&mut request);
