@@ -37,6 +37,10 @@ use chrono::{DateTime, TimeDelta, Timelike, Utc};
 ///
 /// A clock may step: nothing in this crate assumes that two readings are in order. What a step
 /// back could reopen (a used nonce, an expired code) is guarded where it is kept.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is no clock",
+    note = "use `tower_registration::clock::SystemClock`, or `ManualClock` in tests"
+)]
 pub trait Clock: Send + Sync + 'static {
     /// The current time.
     fn now(&self) -> DateTime<Utc>;

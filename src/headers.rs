@@ -36,6 +36,11 @@ pub const MAX_SHORT_VALUE: usize = 1_024;
 /// Longest value of the secret, signature and user action headers, in bytes.
 pub const MAX_LONG_VALUE: usize = 8_192;
 
+/// Longest value of the header in which a client shows the text that it signed, in bytes.
+pub const MAX_EXPLANATION: usize = 16_384;
+
+const EXPLANATION: &str = "explain-signature";
+
 /// One of the credential headers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Credential {
@@ -97,6 +102,7 @@ impl Credential {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HeaderNames {
     names: [HeaderName; 5],
+    explanation: HeaderName,
     /// A bit for each name's length, modulo 64: most other names have none, and are passed over.
     lengths: u64,
 }
@@ -121,18 +127,29 @@ impl HeaderNames {
     ///
     /// If prefix and ending do not make a header name.
     pub fn with_prefix(prefix: &str) -> Result<Self, InvalidPrefix> {
-        let name = |credential: Credential| {
-            HeaderName::try_from(format!("{prefix}{}", credential.ending()))
+        let make = |ending: &str| {
+            HeaderName::try_from(format!("{prefix}{ending}"))
                 .map_err(|_| InvalidPrefix(prefix.to_owned()))
         };
+        let name = |credential: Credential| make(credential.ending());
         let [id, secret, nonce, signature, action] = Credential::ALL;
-        Ok(Self::of([
+        let names = [
             name(id)?,
             name(secret)?,
             name(nonce)?,
             name(signature)?,
             name(action)?,
-        ]))
+        ];
+        Ok(Self::of(names, make(EXPLANATION)?))
+    }
+
+    /// The name of the header in which a client may show the text that it signed,
+    /// `x-dfns-explain-signature` with the default prefix. Read only where
+    /// [`insecure_explain_signature`](crate::signature::SignatureCheckBuilder::insecure_explain_signature)
+    /// is set; no signature covers it.
+    #[must_use]
+    pub fn explanation(&self) -> &HeaderName {
+        &self.explanation
     }
 
     /// The name of one header.
@@ -141,9 +158,13 @@ impl HeaderNames {
         &self.names[credential as usize]
     }
 
-    fn of(names: [HeaderName; 5]) -> Self {
+    fn of(names: [HeaderName; 5], explanation: HeaderName) -> Self {
         let lengths = names.iter().fold(0, |all, name| all | length_bit(name));
-        Self { names, lengths }
+        Self {
+            names,
+            explanation,
+            lengths,
+        }
     }
 
     /// Which of them `name` is, in the order of [`Credential::ALL`].
@@ -194,7 +215,10 @@ impl HeaderNames {
             return Err(refuse("comes more than once"));
         }
         if value.len() > credential.max_length() {
-            return Err(refuse("is too long"));
+            return Err(refuse(&format!(
+                "is longer than {} bytes",
+                credential.max_length()
+            )));
         }
         if !is_visible(value) {
             return Err(refuse("is not visible ASCII"));
@@ -311,7 +335,7 @@ fn text(visible: &[u8]) -> &str {
 
 impl Default for HeaderNames {
     fn default() -> Self {
-        Self::of(Credential::ALL.map(|credential| {
+        let names = Credential::ALL.map(|credential| {
             HeaderName::from_static(match credential {
                 Credential::AppId => "x-dfns-appid",
                 Credential::AppSecret => "x-dfns-appsecret",
@@ -319,7 +343,8 @@ impl Default for HeaderNames {
                 Credential::ApiSignature => "x-dfns-apisignature",
                 Credential::UserAction => "x-dfns-useraction",
             })
-        }))
+        });
+        Self::of(names, HeaderName::from_static("x-dfns-explain-signature"))
     }
 }
 

@@ -36,7 +36,7 @@ pub(crate) fn host<'a>(headers: &'a HeaderMap, uri: &'a Uri) -> &'a str {
 /// No one service is named.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum NameError {
-    #[error("host header and URI name two services")]
+    #[error("host header and URI name two services: send one name in both, or set `authority`")]
     Two,
     #[error("the request names no service, and no authority is set")]
     None,

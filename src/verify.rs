@@ -63,6 +63,35 @@
 //! # Ok(())
 //! # }
 //! ```
+//!
+//! # Rejected in development?
+//!
+//! The answer tells a caller little, on purpose. The exact reason is in the log of the server: an
+//! event with target `tower_registration::verify`, at `debug` for what a caller did (switch it on by
+//! `RUST_LOG=tower_registration=debug` or the like), at `error` for what the operator has to mend.
+//!
+//! * A nonce out of its window: the event has the difference of the clocks, and the window.
+//! * A layer that misses another: the event names both, and which to mount outside of which.
+//! * A signature that does not verify: with
+//!   [`insecure_explain_signature`](VerifyBuilder::insecure_explain_signature), an event at `warn` has
+//!   the first part of the request that the client signed otherwise than it arrived. For that, let
+//!   the client send what it signed (the two parts of the JWS with their dot, or the second alone) in
+//!   `x-dfns-explain-signature`, as `SignRequestLayer::insecure_show_signed_text` (feature `client`)
+//!   does. Of a client that can't, what this server would have signed is logged instead. Secrets and
+//!   body stand there by their length alone, and a release build refuses to explain unless told to by
+//!   name:
+//!
+//! ```
+//! use tower_registration::{
+//!     VerifyRequest, app::StaticApps, backend::memory::MemoryReplayGuard, signature::Explain,
+//! };
+//!
+//! let builder = VerifyRequest::builder()
+//!     .apps(StaticApps::default())
+//!     .replay_guard(MemoryReplayGuard::builder().build().unwrap());
+//! let explained = builder.clone().insecure_explain_signature(Explain::InDevelopment).build();
+//! assert_eq!(explained.is_ok(), cfg!(debug_assertions));
+//! ```
 
 use std::{
     fmt,
@@ -85,8 +114,9 @@ use crate::{
     },
     rejection::Rejection,
     signature::{
-        BodyLimits, CheckedBody, DEFAULT_BODY_TIMEOUT, DEFAULT_MAX_BODY_BYTES, InvalidBodyLimits,
-        SignatureCheck, SignatureCheckBuilder, SignatureConfigError, TransportProfile,
+        BodyLimits, CheckedBody, DEFAULT_BODY_TIMEOUT, DEFAULT_MAX_BODY_BYTES, Explain,
+        InvalidBodyLimits, SignatureCheck, SignatureCheckBuilder, SignatureConfigError,
+        TransportProfile,
     },
     user_action::{NoUserAction, UserActionCheck, UserActionVerifier},
 };
@@ -295,6 +325,13 @@ impl<R, G, V> VerifyBuilder<R, G, V> {
         self
     }
 
+    /// Writes down in the log why a signature does not verify: see
+    /// [`SignatureCheckBuilder::insecure_explain_signature`]. Off by default.
+    pub fn insecure_explain_signature(mut self, explain: Explain) -> Self {
+        self.settings.signature = self.settings.signature.insecure_explain_signature(explain);
+        self
+    }
+
     /// How long after its datetime a nonce is fresh, 1 ms to 24 h; 300 s by default.
     pub fn nonce_max_age(mut self, max_age: Duration) -> Self {
         self.settings.freshness.0 = max_age;
@@ -365,24 +402,34 @@ impl<R: AppRegistry, G: ReplayGuard, V> VerifyBuilder<R, G, V> {
     }
 }
 
-impl<R: AppRegistry, G: ReplayGuard> VerifyBuilder<R, G, NotGiven> {
+// Bounds on the methods instead of the blocks: so the compiler says which part is not given, and by
+// which method to give it.
+impl<R, G> VerifyBuilder<R, G, NotGiven> {
     /// The layer.
     ///
     /// # Errors
     ///
     /// If a setting can't be served; the error says which, and what it takes.
-    pub fn build(self) -> Result<VerifyRequest<R, G>, VerifyError> {
+    pub fn build(self) -> Result<VerifyRequest<R, G>, VerifyError>
+    where
+        R: AppRegistry,
+        G: ReplayGuard,
+    {
         self.build_with(|_, _, _| NoUserAction)
     }
 }
 
-impl<R: AppRegistry, G: ReplayGuard, V: UserActionVerifier> VerifyBuilder<R, G, V> {
+impl<R, G, V: UserActionVerifier> VerifyBuilder<R, G, V> {
     /// The layer, with the check of user actions.
     ///
     /// # Errors
     ///
     /// If a setting can't be served; the error says which, and what it takes.
-    pub fn build(self) -> Result<VerifyRequest<R, G, UserActionCheck<V>>, VerifyError> {
+    pub fn build(self) -> Result<VerifyRequest<R, G, UserActionCheck<V>>, VerifyError>
+    where
+        R: AppRegistry,
+        G: ReplayGuard,
+    {
         self.build_with(UserActionCheck::with)
     }
 }

@@ -62,7 +62,7 @@ impl<R: AppRegistry, B> Check<B> for AppCheck<R> {
     ) -> Poll<Result<(), Rejection>> {
         let app = ready!(answer.poll(cx))
             .map_err(|error| Rejection::unavailable("application registry failed", error))?
-            .ok_or_else(|| Rejection::new(RejectionKind::AppInvalid, "application is unknown"))?;
+            .ok_or_else(|| Rejection::new(RejectionKind::AppInvalid, "application is unknown: ids are compared byte for byte with those of the registry"))?;
         self.settings.verdict(&app, request)?;
         // Nothing that was proved before is kept: all of it was about who is proved now.
         *Verified::of_mut(request.extensions_mut()) = Verified {
@@ -86,7 +86,7 @@ impl Settings {
         if !app.is_active() {
             return Err(Rejection::new(
                 RejectionKind::AppInvalid,
-                "application is inactive",
+                "application is inactive: its record says so",
             ));
         }
         if app.kind() == AppKind::ClientSideApplication {

@@ -23,7 +23,7 @@ pub struct AppId {
 /// An id that no request could carry in its header.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "{0:?} is no application id: it takes 1 to {MAX_SHORT_VALUE} characters of visible ASCII, \
+    "{0:?} is no application id: use 1 to {MAX_SHORT_VALUE} characters of visible ASCII, \
      without white space at its ends"
 )]
 pub struct InvalidAppId(String);

@@ -22,7 +22,7 @@ pub(super) struct Credentials {
 /// An application secret that no request could carry in its header.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "the application secret cannot be sent: it takes 1 to {MAX_LONG_VALUE} characters of visible \
+    "the application secret cannot be sent: use 1 to {MAX_LONG_VALUE} characters of visible \
      ASCII, without white space at its ends"
 )]
 pub struct InvalidAppSecret;

@@ -12,7 +12,7 @@ use uuid::Uuid;
 
 use super::app::{ClientApp, Credentials};
 use crate::{
-    headers::{Credential, HeaderNames},
+    headers::{Credential, HeaderNames, MAX_EXPLANATION},
     signature::{CanonicalError, CanonicalRequest, RequestParts, SigningFailed, TransportProfile},
     target::{self, NameError},
 };
@@ -31,7 +31,7 @@ pub enum RequestError {
     )]
     TwoAuthorities,
     /// The URI's authority makes no `host` header.
-    #[error("the URI's authority makes no host header")]
+    #[error("the URI's authority makes no host header: write host and port alone, or set `host`")]
     Host(#[source] InvalidHeaderValue),
     /// The request has no canonical text.
     #[error("the request cannot be signed")]
@@ -48,6 +48,8 @@ pub(super) struct Signer {
     pub(super) names: HeaderNames,
     pub(super) authority: Option<Authority>,
     pub(super) scheme: Scheme,
+    /// Whether the text that is signed goes along, in a header of its own.
+    pub(super) shows_text: bool,
 }
 
 /// The header value of a nonce: base64url of `{"uuid":…,"datetime":…}`.
@@ -83,6 +85,7 @@ impl Signer {
         headers.insert(self.names.get(Credential::AppId), self.app.id.clone());
         headers.remove(self.names.get(Credential::AppSecret));
         headers.remove(self.names.get(Credential::ApiSignature));
+        headers.remove(self.names.explanation());
         let Some(Credentials { secret, key }) = &self.app.credentials else {
             return Ok(());
         };
@@ -95,6 +98,11 @@ impl Signer {
         parts
             .headers
             .insert(self.names.get(Credential::ApiSignature), signature);
+        if self.shows_text && input.as_str().len() <= MAX_EXPLANATION {
+            let mut text = encoded(input.as_str().to_owned());
+            text.set_sensitive(true);
+            parts.headers.insert(self.names.explanation().clone(), text);
+        }
         Ok(())
     }
 
@@ -213,6 +221,7 @@ mod tests {
             names: HeaderNames::default(),
             authority,
             scheme: Scheme::HTTPS,
+            shows_text: false,
         };
         let (mut parts, ()) = request.body(()).unwrap().into_parts();
         signer.sign(&mut parts, body, Uuid::nil(), DateTime::UNIX_EPOCH)?;

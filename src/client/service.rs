@@ -68,6 +68,7 @@ impl SignRequestLayer {
                 names: HeaderNames::default(),
                 authority: None,
                 scheme: Scheme::HTTPS,
+                shows_text: false,
             },
             limits: BodyLimits::default(),
             clock: Arc::new(SystemClock),
@@ -91,6 +92,18 @@ impl SignRequestLayer {
     /// The scheme to sign, whatever the request's own: `https` unless set.
     pub fn scheme(mut self, scheme: Scheme) -> Self {
         self.signer.scheme = scheme;
+        self
+    }
+
+    /// Sends along, in `x-dfns-explain-signature`, the text that was signed, so that a server with
+    /// [`insecure_explain_signature`](crate::signature::SignatureCheckBuilder::insecure_explain_signature)
+    /// can say in its log where its own differs. A text of over
+    /// [`MAX_EXPLANATION`](crate::headers::MAX_EXPLANATION) bytes is left away.
+    ///
+    /// For development: the text holds the app secret, any bearer token and the body, once more
+    /// than the request does, in a header that proxies do not know to keep out of their logs.
+    pub fn insecure_show_signed_text(mut self) -> Self {
+        self.signer.shows_text = true;
         self
     }
 

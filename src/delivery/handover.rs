@@ -24,6 +24,10 @@ pub trait Handover: Clone + Send + Sync + 'static {
 }
 
 /// Room for one mail, reserved by [`Handover::reserve`]. Dropped, it is free again.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is no room for a mail",
+    note = "use the `Permit` of a `Courier` or `Wake`, or implement `Permit::hand_over`"
+)]
 pub trait Permit: Send + 'static {
     /// Leaves the mail that `user` is owed to be delivered. Returns at once.
     fn hand_over(self, user: UserId);

@@ -21,8 +21,8 @@ pub struct Timing {
 /// Times under which a user could have two mails in flight, or none could be sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "a send timeout of {send_timeout:?} under a lease of {lease:?} can't be kept: the timeout is \
-     over zero and shorter than the lease, the lease at most 10 minutes"
+    "a send timeout of {send_timeout:?} under a lease of {lease:?} can't be kept: set the timeout \
+     over zero and shorter than the lease, the lease to at most 10 minutes"
 )]
 pub struct TimingError {
     send_timeout: Duration,

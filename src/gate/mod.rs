@@ -95,6 +95,11 @@ use crate::rejection::Rejection;
 /// It is asked as a future is, but is lent the request each time anew instead of owning it, so
 /// that a request is not moved from check to check. Checks are cloned for each request and should
 /// be cheap to clone.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` can't check a request whose body is a `{B}`",
+    note = "checks of signatures and user actions read the body: its errors have to be `Into<Box<dyn Error + Send + Sync>>`, and it has to be an `http_body::Body`",
+    note = "a check of your own implements `tower_registration::gate::Check`"
+)]
 pub trait Check<B> {
     /// What is waited for; `()` where nothing is.
     type Pending;
@@ -117,6 +122,10 @@ pub trait Check<B> {
 }
 
 /// What the inner service gets of a body of type `B` behind a check that is mounted by itself.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` can't be mounted by itself in front of a service",
+    note = "implement `tower_registration::gate::Mount`, which says what becomes of the body"
+)]
 pub trait Mount<B> {
     /// The inner service's body.
     type Body;

@@ -77,7 +77,7 @@ pub enum LettreConfigError {
         source: AddressError,
     },
     /// The directory is missing and could not be made.
-    #[error("the mailbox directory {path} could not be made", path = path.display())]
+    #[error("the mailbox directory {path} could not be made: name one that this user may write to", path = path.display())]
     Directory {
         /// Which one.
         path: PathBuf,
@@ -86,7 +86,7 @@ pub enum LettreConfigError {
     },
     /// The URL names no SMTP server. It is not repeated here, since it may hold a password.
     #[error(
-        "no URL of an SMTP server, as in `smtps://user:password@smtp.example.com:465`: {reason}"
+        "no URL of an SMTP server: write `smtps://user:password@smtp.example.com:465`: {reason}"
     )]
     Url {
         /// What is wrong with it.

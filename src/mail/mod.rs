@@ -90,6 +90,10 @@ pub use template::{
 use std::{borrow::Cow, error::Error, future::Future, sync::Arc};
 
 /// Why a mail was not handed over.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` does not say whether another try may succeed",
+    note = "implement `tower_registration::mail::MailError` for the error of your `Mailer`"
+)]
 pub trait MailError: Error + Send + Sync + 'static {
     /// Whether another try may succeed: the server was unreachable, busy or said 4xx. An unknown
     /// outcome is transient too.

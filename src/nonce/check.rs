@@ -11,7 +11,9 @@ use chrono::{DateTime, Utc};
 use http::Request;
 use pin_project::pin_project;
 
-use super::{Claim, ClaimOutcome, FreshNonce, Freshness, Nonce, ReplayGuard};
+use super::{
+    Claim, ClaimOutcome, FreshNonce, Freshness, Nonce, ReplayGuard, freshness::signed_seconds,
+};
 use crate::{
     app::{AppId, AppKind},
     clock::{SharedClock, SystemClock},
@@ -54,13 +56,10 @@ impl FreshCheck {
             .require_bytes(request.headers(), Credential::Nonce)?;
         let nonce = Nonce::decode_bytes(value).map_err(|error| invalid(error.to_string()))?;
         let now = settings.clock.now();
-        settings.freshness.check(nonce, now).map_err(|error| {
-            let lead = nonce.datetime().signed_duration_since(now);
-            invalid(format!(
-                "{error}: {} ms ahead of this clock",
-                lead.num_milliseconds()
-            ))
-        })
+        let freshness = settings.freshness;
+        freshness
+            .check(nonce, now)
+            .map_err(|error| invalid(freshness.describe(error, nonce.datetime(), now)))
     }
 }
 
@@ -166,7 +165,11 @@ impl<G: ReplayGuard, B> Check<B> for ClaimCheck<G> {
         if !nonce.is_fresh_at(now) {
             return Err(Rejection::new(
                 RejectionKind::NonceInvalid,
-                "nonce became stale while the request was checked",
+                format!(
+                    "nonce became stale while the request was checked: it was fresh until {} s from \
+                     this clock; send the body faster, or make the nonce later",
+                    signed_seconds(nonce.fresh_until().signed_duration_since(now))
+                ),
             ));
         }
         let (id, issued_at) = (nonce.id(), nonce.nonce().datetime());
@@ -197,12 +200,15 @@ impl<G: ReplayGuard, B> Check<B> for ClaimCheck<G> {
                 trace::debug!(target: trace::VERIFY, app = app.map_or("", AppId::as_str), outcome = "Verified", "request verified");
                 Ok(())
             }
-            Ok(ClaimOutcome::Replayed) => {
-                refuse(RejectionKind::NonceReplayed, "nonce has been used before")
-            }
+            Ok(ClaimOutcome::Replayed) => refuse(
+                RejectionKind::NonceReplayed,
+                "nonce has been used before: make a new random value for each request, and for each \
+                 try of it",
+            ),
             Ok(ClaimOutcome::Unknowable) => refuse(
                 RejectionKind::NonceInvalid,
-                "nonce dates from before what the replay guard remembers",
+                "nonce dates from before what the replay guard remembers, as after a restart: make a new \
+                 nonce with the present time",
             ),
             Err(error) => Err(Rejection::unavailable("replay guard failed", error)),
         })

@@ -49,16 +49,19 @@ pub enum NonceError {
     #[error("nonce is longer than {MAX_SHORT_VALUE} bytes")]
     TooLong,
     /// Neither base64url nor base64.
-    #[error("nonce is no base64url")]
+    #[error("nonce is no base64url: encode the JSON in one line, as `base64 -w0` does")]
     NotBase64,
     /// No JSON object with a random value and a time, each once.
-    #[error("nonce is no JSON object with one random value and one time")]
+    #[error(
+        "nonce is no JSON object with one random value (`uuid` or `nonce`) and one time (`datetime` or \
+         `date`): write each once, as a string"
+    )]
     NotAnObject,
     /// The random value has not [`MIN_RANDOM_CHARS`] to [`MAX_RANDOM_CHARS`] characters.
     #[error("nonce's random value has not {MIN_RANDOM_CHARS} to {MAX_RANDOM_CHARS} characters")]
     RandomLength,
     /// The time is no RFC 3339 date-time with an offset.
-    #[error("nonce's time is no RFC 3339 date and time with an offset")]
+    #[error("nonce's time is no RFC 3339 date and time with an offset: write 2026-11-23T07:44:00Z")]
     NotATime,
 }
 

@@ -33,8 +33,8 @@ pub struct Freshness {
 /// A window that no nonce could be used in, or that guards could not hold.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "a nonce window of {max_age:?} back and {max_future:?} ahead can't be served: the age is 1 ms \
-     to 24 h, the lead at most 24 h"
+    "a nonce window of {max_age:?} back and {max_future:?} ahead can't be served: set the age to 1 ms \
+     to 24 h, the lead to at most 24 h"
 )]
 pub struct FreshnessError {
     max_age: Duration,
@@ -98,6 +98,35 @@ impl Freshness {
             checked_at: now,
         })
     }
+}
+
+impl Freshness {
+    /// For the developer of a client: how far off a nonce is, and what is accepted.
+    pub(super) fn describe(
+        &self,
+        error: NotFresh,
+        datetime: DateTime<Utc>,
+        now: DateTime<Utc>,
+    ) -> String {
+        let lead = signed_seconds(datetime.signed_duration_since(now));
+        let (behind, ahead) = (-self.max_age, self.max_future);
+        let (behind, ahead) = (signed_seconds(behind), signed_seconds(ahead));
+        format!(
+            "{error}: its datetime is {lead} s from this clock, and {behind} s to {ahead} s are \
+             accepted: set the clock that is wrong, the caller's or this one"
+        )
+    }
+}
+
+/// Seconds with their sign, to the millisecond.
+pub(super) fn signed_seconds(difference: TimeDelta) -> String {
+    let milliseconds = difference.num_milliseconds();
+    let sign = if milliseconds < 0 { '-' } else { '+' };
+    let (seconds, rest) = (
+        milliseconds.unsigned_abs() / 1_000,
+        milliseconds.unsigned_abs() % 1_000,
+    );
+    format!("{sign}{seconds}.{rest:03}")
 }
 
 impl Default for Freshness {

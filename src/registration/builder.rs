@@ -39,7 +39,7 @@ pub enum ResendError {
     BodyLimits(#[from] InvalidBodyLimits),
     /// The grid's step is no step, or longer than a caller waits.
     #[error(
-        "an answer grid of {0:?} can't be kept: its step is 1 ms to {MAX_ANSWER_GRID:?}; to do \
+        "an answer grid of {0:?} can't be kept: set its step to 1 ms to {MAX_ANSWER_GRID:?}; to do \
          without one, say so by `insecure_without_answer_grid`"
     )]
     AnswerGrid(Duration),

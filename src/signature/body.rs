@@ -196,12 +196,15 @@ fn poll_deadline(
     }
     Poll::Ready(Rejection::new(
         RejectionKind::BodyTimeout,
-        "body did not arrive within its time",
+        "body did not arrive within its time: `body_timeout` sets it",
     ))
 }
 
 fn too_large() -> Rejection {
-    Rejection::new(RejectionKind::BodyTooLarge, "body is over the limit")
+    Rejection::new(
+        RejectionKind::BodyTooLarge,
+        "body is over the limit: `max_body_bytes` sets it",
+    )
 }
 
 /// The rejection of a body that broke off. A limit that was set farther out, and which shows itself

@@ -207,6 +207,10 @@ impl<'a> CanonicalRequest<'a> {
         SKELETON + names + values + body + request
     }
 
+    pub(super) fn names(&self) -> &'a HeaderNames {
+        self.parts.names
+    }
+
     /// Whether two profiles come to the same text for this request.
     pub(super) fn same_text(&self, left: &TransportProfile, right: &TransportProfile) -> bool {
         self.signed_values(left) == self.signed_values(right)

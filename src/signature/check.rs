@@ -40,6 +40,8 @@ use pin_project::pin_project;
 use super::{
     body::{Buffering, CheckedBody, collect_unread},
     canonical::{CanonicalRequest, RequestParts},
+    explain::{explain, shown},
+    key::VerifyingKey,
     settings::{Settings, SignatureCheckBuilder},
     verify::{ApiSignature, MAX_KEYS, SignatureError, verify},
 };
@@ -93,6 +95,9 @@ where
         let Some((app, signature)) = self.0.claimed_signature(request)? else {
             return Ok(SignaturePending(None));
         };
+        if self.0.explains {
+            self.0.hide_explanation(request.headers_mut());
+        }
         let body = collect_unread(request, self.0.limits).ok_or_else(|| {
             let reason = "body was taken before its signature was checked";
             Rejection::new(RejectionKind::InternalError, reason)
@@ -207,7 +212,34 @@ impl Settings {
         if app.keys().len() > MAX_KEYS {
             trace::warn!(target: trace::VERIFY, app = %app.id(), keys = app.keys().len(), most = MAX_KEYS, "application has more keys than are tried");
         }
-        verify(signature, &canonical, &self.profiles, app.keys()).map_err(|error| refuse(&error))
+        verify(signature, &canonical, &self.profiles, app.keys()).map_err(|error| {
+            if self.explains && error == SignatureError::NoMatch {
+                self.log_explanation(&canonical, request.headers(), app);
+            }
+            refuse(&error)
+        })
+    }
+
+    /// Tells the developer of a client, who has the secret of `app`, why no signature verifies.
+    fn log_explanation(
+        &self,
+        canonical: &CanonicalRequest<'_>,
+        headers: &HeaderMap,
+        app: &Application,
+    ) {
+        let algorithms: Vec<_> = app.keys().iter().map(VerifyingKey::algorithm).collect();
+        let shown = shown(headers, &self.names);
+        trace::warn!(target: trace::VERIFY, app = %app.id(), difference = %explain(canonical, &self.profiles, &algorithms, shown), "signature does not verify");
+    }
+
+    /// The text that a client shows holds the app secret: it is marked as the secret itself is.
+    fn hide_explanation(&self, headers: &mut HeaderMap) {
+        let explanation = self.names.explanation();
+        for (name, value) in headers.iter_mut() {
+            if name == explanation {
+                value.set_sensitive(true);
+            }
+        }
     }
 }
 

@@ -62,6 +62,7 @@
 mod body;
 mod canonical;
 mod check;
+mod explain;
 #[cfg(test)]
 mod foreign_tests;
 mod key;
@@ -77,6 +78,7 @@ pub use body::{
 };
 pub use canonical::{CanonicalError, CanonicalRequest, RequestParts, SigningInput};
 pub use check::{ApiSignatureLayer, SignatureCheck, SignaturePending};
+pub use explain::Explain;
 pub use key::{MAX_RSA_BITS, MIN_RSA_BITS, SigningAlgorithm, VerifyingKey};
 pub use pem::KeyError;
 pub use profile::{MAX_PROFILES, TransportHeader, TransportProfile, TransportValue};

@@ -5,6 +5,7 @@ use http::uri::{Authority, Scheme};
 use super::{
     body::BodyLimits,
     check::{ApiSignatureLayer, SignatureCheck},
+    explain::Explain,
     profile::{MAX_PROFILES, TransportProfile},
 };
 use crate::{gate::GateLayer, headers::HeaderNames};
@@ -19,6 +20,8 @@ pub(super) struct Settings {
     pub(super) scheme: Scheme,
     pub(super) profiles: Vec<TransportProfile>,
     pub(super) limits: BodyLimits,
+    /// Whether a signature that does not verify is explained in the log.
+    pub(super) explains: bool,
 }
 
 /// Settings of a [`SignatureCheck`].
@@ -30,6 +33,7 @@ pub struct SignatureCheckBuilder {
     scheme: String,
     profiles: Vec<TransportProfile>,
     limits: BodyLimits,
+    explain: Option<Explain>,
 }
 
 /// Settings under which no signature could be checked.
@@ -47,6 +51,12 @@ pub enum SignatureConfigError {
     /// More than [`MAX_PROFILES`] profiles.
     #[error("{0} transport profiles are set: use at most {MAX_PROFILES}")]
     TooManyProfiles(usize),
+    /// [`Explain::InDevelopment`] in a build without debug assertions.
+    #[error(
+        "signatures are not explained in release builds: leave `insecure_explain_signature` away, \
+         or say `Explain::EvenInRelease`"
+    )]
+    ExplainInRelease,
 }
 
 impl Default for SignatureCheckBuilder {
@@ -57,6 +67,7 @@ impl Default for SignatureCheckBuilder {
             scheme: DEFAULT_SCHEME.to_owned(),
             profiles: TransportProfile::DEFAULT.to_vec(),
             limits: BodyLimits::default(),
+            explain: None,
         }
     }
 }
@@ -101,11 +112,28 @@ impl SignatureCheckBuilder {
         Self { limits, ..self }
     }
 
+    /// Writes down, in a `tracing` event at `warn`, why a signature does not verify: the first
+    /// member in which the canonical text of a client and the one made here differ, where the client
+    /// [shows](crate::headers::HeaderNames::explanation) its own; else what was made here. Off by
+    /// default.
+    ///
+    /// For the developer of a client. It changes no verdict and no answer. What is secret in the
+    /// text stands in the log by its length alone, but path, query, host and nonce are shown: let
+    /// nobody read that log who may not know them. A release build is refused, unless it is asked
+    /// for by name.
+    pub fn insecure_explain_signature(self, explain: Explain) -> Self {
+        Self {
+            explain: Some(explain),
+            ..self
+        }
+    }
+
     /// The check.
     ///
     /// # Errors
     ///
-    /// If the authority or scheme is none, or the profiles are none or too many.
+    /// If the authority or scheme is none, the profiles are none or too many, or signatures are to
+    /// be explained in a release build.
     pub fn build(self) -> Result<SignatureCheck, SignatureConfigError> {
         let authority = match self.authority {
             None => None,
@@ -121,12 +149,16 @@ impl SignatureCheckBuilder {
             0 => return Err(SignatureConfigError::NoProfiles),
             more => return Err(SignatureConfigError::TooManyProfiles(more)),
         }
+        if !is_permitted(self.explain, cfg!(debug_assertions)) {
+            return Err(SignatureConfigError::ExplainInRelease);
+        }
         Ok(SignatureCheck::new(Settings {
             names: self.names,
             authority,
             scheme,
             profiles: self.profiles,
             limits: self.limits,
+            explains: self.explain.is_some(),
         }))
     }
 
@@ -140,9 +172,36 @@ impl SignatureCheckBuilder {
     }
 }
 
+/// Whether signatures may be explained as is asked for.
+fn is_permitted(explain: Option<Explain>, is_debug_build: bool) -> bool {
+    explain != Some(Explain::InDevelopment) || is_debug_build
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn release_builds_explain_signatures_only_if_asked_for_by_name() {
+        let (development, always) = (Some(Explain::InDevelopment), Some(Explain::EvenInRelease));
+        for (explain, debug, release) in [
+            (None, true, true),
+            (development, true, false),
+            (always, true, true),
+        ] {
+            assert_eq!(is_permitted(explain, true), debug, "{explain:?}");
+            assert_eq!(is_permitted(explain, false), release, "{explain:?}");
+        }
+        // The build that this test runs in is held to it.
+        let built = SignatureCheck::builder()
+            .insecure_explain_signature(Explain::InDevelopment)
+            .build();
+        if cfg!(debug_assertions) {
+            assert!(built.is_ok());
+        } else {
+            assert_eq!(built.unwrap_err(), SignatureConfigError::ExplainInRelease);
+        }
+    }
 
     #[test]
     fn settings_under_which_nothing_could_verify_are_refused() {

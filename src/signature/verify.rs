@@ -74,13 +74,19 @@ impl fmt::Debug for ApiSignature {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SignatureError {
     /// The application has no key.
-    #[error("the application has no key registered")]
+    #[error("the application has no key registered: add its public key to its record")]
     NoKey,
     /// The signature has another length than those under the application's keys.
-    #[error("signature has another length than those of the application's keys")]
+    #[error(
+        "signature has another length than those of the application's keys: it is one by another \
+         kind of key, or not raw r||s where the key is P-256"
+    )]
     WrongLength,
     /// No key verifies it under any profile.
-    #[error("signature does not verify under any key and profile")]
+    #[error(
+        "signature does not verify under any key and profile: the client signed another text, or by \
+         another key; `insecure_explain_signature` says which, in development"
+    )]
     NoMatch,
 }
 
@@ -127,7 +133,7 @@ pub fn verify(
 }
 
 /// The profiles in order, without those that come to the text of an earlier one.
-fn distinct<'p>(
+pub(super) fn distinct<'p>(
     profiles: &'p [TransportProfile],
     request: &CanonicalRequest<'_>,
 ) -> impl Iterator<Item = &'p TransportProfile> {

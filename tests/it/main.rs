@@ -20,6 +20,7 @@ mod readme;
 mod redis;
 mod registration;
 mod registrations;
+mod rejected;
 mod replay;
 mod resend;
 mod server;

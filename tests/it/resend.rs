@@ -4,7 +4,6 @@ use std::{
     collections::BTreeSet,
     convert::Infallible,
     future::{Future, poll_fn},
-    io::Write,
     pin::pin,
     sync::{
         Arc, Mutex,
@@ -36,8 +35,8 @@ use tower_registration::{
 };
 
 use crate::support::{
-    Answer, CLIENT_APP, Call, EMPLOYEE_APP, JANE, POWERLESS_APP, SECRET, nonce_at, send, start,
-    verify,
+    Answer, CLIENT_APP, Call, EMPLOYEE_APP, JANE, Log, POWERLESS_APP, SECRET, nonce_at, send,
+    start, verify,
 };
 
 const GRID: Duration = Duration::from_millis(100);
@@ -754,36 +753,16 @@ async fn settings_that_can_not_be_kept_are_refused_and_the_grid_can_be_turned_of
     assert_eq!(began.elapsed(), Duration::ZERO);
 }
 
-/// Everything that is logged, at every level.
-#[derive(Clone, Default)]
-struct Log(Arc<Mutex<Vec<u8>>>);
-
-impl Write for Log {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        self.0.lock().unwrap().extend_from_slice(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        Ok(())
-    }
-}
-
 #[tokio::test(start_paused = true)]
 async fn what_the_handler_logs_stands_in_the_embedders_span() {
     use tracing::Instrument;
 
     let log = Log::default();
-    let writer = log.clone();
-    let subscriber = tracing_subscriber::fmt()
-        .with_ansi(false)
-        .with_writer(move || writer.clone())
-        .finish();
-    let _guard = tracing::subscriber::set_default(subscriber);
+    let _capturing = log.capture();
     let fixture = fixture().await;
     let span = tracing::info_span!("embedder", request = 7);
     fixture.ask().instrument(span).await.assert_success();
-    let log = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
+    let log = log.text();
     let line = log.lines().find(|line| line.contains("asked for")).unwrap();
     assert!(line.contains("embedder{request=7}"), "{line}");
     assert!(line.contains("Issued { generation: 1 }"), "{line}");
@@ -792,12 +771,7 @@ async fn what_the_handler_logs_stands_in_the_embedders_span() {
 #[tokio::test]
 async fn no_code_secret_or_key_stands_in_store_queue_logs_debug_or_errors() {
     let log = Log::default();
-    let writer = log.clone();
-    let subscriber = tracing_subscriber::fmt()
-        .with_max_level(tracing_subscriber::filter::LevelFilter::TRACE)
-        .with_writer(move || writer.clone())
-        .finish();
-    let _guard = tracing::subscriber::set_default(subscriber);
+    let _capturing = log.capture();
 
     let folder = tempfile::tempdir().unwrap();
     let url = format!("sqlite://{}/registration.db", folder.path().display());
@@ -843,7 +817,7 @@ async fn no_code_secret_or_key_stands_in_store_queue_logs_debug_or_errors() {
     backend.close().await;
 
     haystack.extend(dump(folder.path()));
-    haystack.extend(log.0.lock().unwrap().iter());
+    haystack.extend(log.text().as_bytes());
     let things = format!(
         "{refused:?} {owed:?} {settled:?} {} {registrations:?} {deliverer:?} {:?} {:?} {endpoint:?}",
         serde_json::to_string(&owed).unwrap(),
@@ -870,7 +844,7 @@ async fn no_code_secret_or_key_stands_in_store_queue_logs_debug_or_errors() {
             needle.len()
         );
     }
-    let log = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
+    let log = log.text();
     assert!(
         log.contains("AppSecretInvalid"),
         "the log was caught: {log}"

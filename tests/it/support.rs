@@ -2,8 +2,9 @@
 
 use std::{
     convert::Infallible,
+    io::{self, Write},
     sync::{
-        Arc,
+        Arc, Mutex,
         atomic::{AtomicUsize, Ordering},
     },
 };
@@ -24,6 +25,7 @@ use tower_registration::{
     registration,
     rejection::Rejection,
     signature::{CanonicalRequest, RequestParts, SigningKey, TransportProfile, VerifyingKey},
+    verify::VerifyBuilder,
 };
 
 pub(crate) const CLIENT_APP: &str = "312CE25E-A112-4D45-9965-6175E7C568DD";
@@ -96,13 +98,20 @@ pub(crate) fn verify(clock: &ManualClock) -> Verify {
 }
 
 pub(crate) fn verify_with(clock: &ManualClock, guard: &Arc<MemoryReplayGuard>) -> Verify {
+    verify_builder(clock, guard)
+        .build()
+        .expect("settings that can be served")
+}
+
+pub(crate) fn verify_builder(
+    clock: &ManualClock,
+    guard: &Arc<MemoryReplayGuard>,
+) -> VerifyBuilder<StaticApps, Arc<MemoryReplayGuard>> {
     VerifyRequest::builder()
         .apps(apps())
         .replay_guard(Arc::clone(guard))
         .authority(AUTHORITY)
         .clock(clock.clone())
-        .build()
-        .expect("settings that can be served")
 }
 
 /// A header value with a new nonce that states `datetime`.
@@ -343,3 +352,35 @@ impl Calls {
 
 /// A service that answers with the body that it got.
 pub(crate) type Echo<B> = BoxCloneSyncService<Request<B>, Response<Full<Bytes>>, Infallible>;
+
+/// Everything that this thread logs, at every level, while it is captured.
+#[derive(Clone, Default)]
+pub(crate) struct Log(Arc<Mutex<Vec<u8>>>);
+
+impl Log {
+    #[must_use]
+    pub(crate) fn capture(&self) -> tracing::subscriber::DefaultGuard {
+        let writer = self.clone();
+        let subscriber = tracing_subscriber::fmt()
+            .with_ansi(false)
+            .with_max_level(tracing_subscriber::filter::LevelFilter::TRACE)
+            .with_writer(move || writer.clone())
+            .finish();
+        tracing::subscriber::set_default(subscriber)
+    }
+
+    pub(crate) fn text(&self) -> String {
+        String::from_utf8(self.0.lock().expect("the log").clone()).expect("text")
+    }
+}
+
+impl Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.lock().expect("the log").extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}

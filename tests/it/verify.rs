@@ -294,7 +294,10 @@ async fn bounds_are_exact() {
     let (answer, _) = verdict(call.with("x-dfns-useraction", &"a".repeat(8_193))).await;
     answer.assert_error(403, "UserActionInvalid");
     let (answer, _) = verdict(Call::new(&id, start())).await;
-    assert_eq!(answer.rejection.unwrap().reason(), "application is unknown");
+    assert_eq!(
+        answer.rejection.unwrap().reason(),
+        "application is unknown: ids are compared byte for byte with those of the registry"
+    );
 
     let full = Call::server_app(start()).body(vec![b'a'; 16 * 1024]);
     verdict(full).await.0.assert_success();
@@ -692,7 +695,10 @@ async fn rejections_carry_their_reason_to_middleware_and_not_to_the_caller() {
     let (answer, _) = verdict(Call::client_app(start()).with("x-dfns-appid", INACTIVE_APP)).await;
     let rejection = answer.rejection.as_ref().unwrap();
     assert_eq!(rejection.kind(), RejectionKind::AppInvalid);
-    assert_eq!(rejection.reason(), "application is inactive");
+    assert_eq!(
+        rejection.reason(),
+        "application is inactive: its record says so"
+    );
     let sent = String::from_utf8_lossy(&answer.body);
     assert!(
         !sent.contains("inactive") && !sent.contains(SERVER_APP),

@@ -11,12 +11,12 @@ use super::PostgresFault;
 pub enum PostgresError {
     /// The URL names no PostgreSQL database. It is not told which, since it may hold a password.
     #[error(
-        "no URL of a PostgreSQL database, as in `postgres://user:password@host:5432/database`; in a password, `/`, `?`, `#` and `@` are percent-encoded"
+        "no URL of a PostgreSQL database: write `postgres://user:password@host:5432/database`; in a password, percent-encode `/`, `?`, `#` and `@`"
     )]
     Url,
     /// The name can't be a schema's.
     #[error(
-        "`{0}` can't name a schema: up to 40 ASCII letters, digits, `_` and `-` can, the first no digit, and not `pg_…`"
+        "`{0}` can't name a schema: use up to 40 ASCII letters, digits, `_` and `-`, the first no digit, and not `pg_…`"
     )]
     Schema(String),
     /// The server, the database or the rights in it are not as the configuration has them.

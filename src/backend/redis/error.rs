@@ -20,7 +20,7 @@ pub enum RedisGuardError {
     #[error("no node of the Redis cluster is given: name at least one URL")]
     NoNodes,
     /// A tolerance over the bound.
-    #[error("a clock tolerance of {0:?} is too long: {MAX_CLOCK_TOLERANCE:?} is the most")]
+    #[error("a clock tolerance of {0:?} is too long: set at most {MAX_CLOCK_TOLERANCE:?}")]
     Tolerance(Duration),
     /// Nobody answers as a Redis server there.
     #[error("the Redis server at {address} could not be reached: check host, port and firewall")]

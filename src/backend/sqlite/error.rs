@@ -7,10 +7,10 @@ use std::{io, path::PathBuf};
 #[non_exhaustive]
 pub enum SqliteError {
     /// The URL names no SQLite database.
-    #[error("no URL of a SQLite database, as in `sqlite://data/registration.db`")]
+    #[error("no URL of a SQLite database: write `sqlite://data/registration.db`")]
     Url(#[source] sqlx::Error),
     /// The directory for the file is missing and could not be made.
-    #[error("the directory {} for the SQLite database could not be made", path.display())]
+    #[error("the directory {} for the SQLite database could not be made: make it, or name one that this user may write to", path.display())]
     Directory {
         /// The directory.
         path: PathBuf,
@@ -18,7 +18,7 @@ pub enum SqliteError {
         source: io::Error,
     },
     /// The file could not be opened or made, or is no SQLite database.
-    #[error("the SQLite database {} could not be opened for writing", path.display())]
+    #[error("the SQLite database {} could not be opened for writing: give this user the right to write to it and its directory, or name another", path.display())]
     Open {
         /// The file.
         path: PathBuf,
@@ -26,7 +26,10 @@ pub enum SqliteError {
         source: sqlx::Error,
     },
     /// The tables could not be made or brought up to date.
-    #[error("the tables of the SQLite database could not be made or brought up to date")]
+    #[error(
+        "the tables of the SQLite database could not be made or brought up to date: name a file that is \
+         this crate's own, and not of a newer version of it"
+    )]
     Migrate(#[source] sqlx::migrate::MigrateError),
     /// A statement failed, or its connection did not come free in time.
     #[error("the SQLite database gave no answer")]

@@ -43,6 +43,10 @@ pub const FLOOD: usize = 2_000;
 
 /// Opens guards to be put to the test. Any `Fn() -> impl Future<Output = Subject<G>>` is one, for a
 /// guard that keeps no time of its own.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` opens no replay guards to test",
+    note = "give a function that returns a future of a `Subject`, or implement `tower_registration::conformance::ReplayGuardHarness`"
+)]
 pub trait ReplayGuardHarness {
     /// What is put to the test.
     type Guard: ReplayGuard;

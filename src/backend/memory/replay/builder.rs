@@ -185,13 +185,15 @@ enum Start {
 #[non_exhaustive]
 pub enum MemoryGuardConfigError {
     /// A guard that holds nothing would refuse everything.
-    #[error("a replay guard's capacity is at least 1")]
+    #[error("a replay guard without capacity would refuse every request: set it to at least 1")]
     NoCapacity,
     /// An application without a share would always be refused.
-    #[error("an application's share of a replay guard is at least 1")]
+    #[error(
+        "an application without a share of the replay guard would always be refused: set it to at least 1"
+    )]
     NoShare,
     /// A window without length has no buckets.
-    #[error("a replay guard's window is at least 1 ms")]
+    #[error("a replay guard's window is too short: set it to that of the nonces, 1 ms at least")]
     NoWindow,
     /// The operating system gave no randomness.
     #[error("the operating system's random generator failed")]
