@@ -2,12 +2,14 @@
 
 mod allocations;
 mod apps;
+mod compose;
 mod conformance;
 mod delivery;
 mod dependencies;
 mod example_server;
 mod languages;
 mod layers;
+mod log;
 mod mail;
 mod many;
 mod metrics;

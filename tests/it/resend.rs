@@ -3,7 +3,6 @@
 use std::{
     collections::BTreeSet,
     convert::Infallible,
-    io::Write,
     sync::{
         Arc, Mutex,
         atomic::{AtomicUsize, Ordering},
@@ -33,9 +32,12 @@ use tower_registration::{
     },
 };
 
-use crate::support::{
-    Answer, CLIENT_APP, Call, EMPLOYEE_APP, JANE, POWERLESS_APP, SECRET, nonce_at, send, start,
-    verify,
+use crate::{
+    log::Log,
+    support::{
+        Answer, CLIENT_APP, Call, EMPLOYEE_APP, JANE, POWERLESS_APP, SECRET, nonce_at, send, start,
+        verify,
+    },
 };
 
 const GRID: Duration = Duration::from_millis(100);
@@ -152,7 +154,7 @@ impl Fixture {
 }
 
 /// What a caller sees of an answer, the time apart.
-fn seen(answer: &Answer) -> (u16, BTreeSet<(String, Vec<u8>)>, Bytes) {
+pub(crate) fn seen(answer: &Answer) -> (u16, BTreeSet<(String, Vec<u8>)>, Bytes) {
     let headers = answer.headers.iter();
     (
         answer.status.as_u16(),
@@ -691,21 +693,6 @@ async fn settings_that_can_not_be_kept_are_refused_and_the_grid_can_be_turned_of
     assert_eq!(began.elapsed(), Duration::ZERO);
 }
 
-/// Everything that is logged, at every level.
-#[derive(Clone, Default)]
-struct Log(Arc<Mutex<Vec<u8>>>);
-
-impl Write for Log {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        self.0.lock().unwrap().extend_from_slice(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        Ok(())
-    }
-}
-
 #[tokio::test(start_paused = true)]
 async fn what_the_handler_logs_stands_in_the_embedders_span() {
     use tracing::Instrument;
@@ -720,7 +707,7 @@ async fn what_the_handler_logs_stands_in_the_embedders_span() {
     let fixture = fixture().await;
     let span = tracing::info_span!("embedder", request = 7);
     fixture.ask().instrument(span).await.assert_success();
-    let log = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
+    let log = log.text();
     let line = log.lines().find(|line| line.contains("asked for")).unwrap();
     assert!(line.contains("embedder{request=7}"), "{line}");
     assert!(line.contains("Issued { generation: 1 }"), "{line}");
@@ -780,7 +767,7 @@ async fn no_code_secret_or_key_stands_in_store_queue_logs_debug_or_errors() {
     backend.close().await;
 
     haystack.extend(dump(folder.path()));
-    haystack.extend(log.0.lock().unwrap().iter());
+    haystack.extend(log.text().into_bytes());
     let things = format!(
         "{refused:?} {owed:?} {settled:?} {} {registrations:?} {deliverer:?} {:?} {:?} {endpoint:?}",
         serde_json::to_string(&owed).unwrap(),
@@ -807,7 +794,7 @@ async fn no_code_secret_or_key_stands_in_store_queue_logs_debug_or_errors() {
             needle.len()
         );
     }
-    let log = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
+    let log = log.text();
     assert!(
         log.contains("AppSecretInvalid"),
         "the log was caught: {log}"
