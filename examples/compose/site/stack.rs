@@ -94,7 +94,7 @@ fn cors() -> Result<CorsLayer, Box<dyn Error>> {
     let credentials = Credential::ALL.map(|credential| names.get(credential).clone());
     let headers: Vec<_> = credentials.into_iter().chain([CONTENT_TYPE]).collect();
     Ok(CorsLayer::new()
-        .allow_origin(ORIGIN.parse::<HeaderValue>()?)
+        .allow_origin([ORIGIN.parse::<HeaderValue>()?])
         .allow_methods([Method::GET, Method::PUT])
         .allow_headers(headers)
         .expose_headers([REQUEST_ID, RETRY_AFTER])

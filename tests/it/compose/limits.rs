@@ -6,8 +6,8 @@ use axum::{
     Extension, Router, error_handling::HandleErrorLayer, extract::ConnectInfo, routing::put,
 };
 use http::{Request, StatusCode};
-use tokio::sync::Notify;
-use tower::{BoxError, ServiceBuilder};
+use tokio::{sync::Notify, time::timeout};
+use tower::{BoxError, ServiceBuilder, limit::GlobalConcurrencyLimitLayer};
 use tower_governor::{
     GovernorError, GovernorLayer,
     governor::GovernorConfigBuilder,
@@ -137,7 +137,9 @@ impl Busy {
         });
         self.entered.notified().await;
         let second = honest();
-        let answer = through_router(&router, second.clone()).await;
+        let answer = through_router(&router, second.clone());
+        let answer = timeout(Duration::from_secs(1), answer).await;
+        let answer = answer.expect("it is not kept waiting");
         assert_eq!(answer.status, StatusCode::SERVICE_UNAVAILABLE);
         self.go_on.notify_one();
         first.await.unwrap().assert_success();
@@ -150,7 +152,9 @@ async fn overloaded(error: BoxError) -> StatusCode {
     StatusCode::SERVICE_UNAVAILABLE
 }
 
-/// One request at a time; what comes meanwhile is refused and not kept waiting.
+/// One request at a time over all copies of the router; `ConcurrencyLimitLayer` would make a limit
+/// for each route, and for each request of a router that `with_state` was not called on. What
+/// comes meanwhile is refused and not kept waiting.
 fn shedding(
     routes: Router,
     outer: impl FnOnce(Router) -> Router,
@@ -159,11 +163,11 @@ fn shedding(
     let stack = ServiceBuilder::new()
         .layer(HandleErrorLayer::new(overloaded))
         .load_shed()
-        .concurrency_limit(1);
+        .layer(GlobalConcurrencyLimitLayer::new(1));
     outer(inner(routes).layer(stack))
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn load_shed_outside_of_the_checks_refuses_before_a_nonce_is_used() {
     let (busy, guard) = (Busy::default(), guard());
     let router = shedding(busy.route(), |routes| routes, check(&guard));
@@ -171,7 +175,7 @@ async fn load_shed_outside_of_the_checks_refuses_before_a_nonce_is_used() {
     assert_still_good(&guard, second).await;
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn load_shed_within_the_checks_uses_the_nonce_up() {
     let (busy, guard) = (Busy::default(), guard());
     let router = shedding(busy.route(), check(&guard), |routes| routes);
