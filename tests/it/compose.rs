@@ -102,7 +102,7 @@ impl Endpoint {
 
     /// How many mails went out, once all that are in hand have.
     async fn mails(&self) -> usize {
-        self.courier.shutdown(Duration::from_secs(60)).await;
+        self.courier.shutdown(Duration::from_mins(1)).await;
         self.mailer.sent().len()
     }
 }

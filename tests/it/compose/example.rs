@@ -65,7 +65,7 @@ impl Site {
 
     async fn mails(&self) -> usize {
         self.courier
-            .shutdown(std::time::Duration::from_secs(60))
+            .shutdown(std::time::Duration::from_mins(1))
             .await;
         self.mailer.sent().len()
     }

@@ -29,7 +29,7 @@ where
     K: KeyExtractor<Key: Send + Sync> + Send + Sync + 'static,
 {
     let mut rate = GovernorConfigBuilder::default().key_extractor(key);
-    let rate = rate.period(Duration::from_secs(3600)).burst_size(1);
+    let rate = rate.period(Duration::from_hours(1)).burst_size(1);
     routes.layer(GovernorLayer::new(rate.finish().unwrap()))
 }
 
