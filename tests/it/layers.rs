@@ -282,7 +282,7 @@ async fn routers_carry_the_checks_as_layer_route_layer_and_route_service() {
     }
 }
 
-async fn through_router(router: &Router, call: Call) -> Answer {
+pub(crate) async fn through_router(router: &Router, call: Call) -> Answer {
     let request = call.build().map(axum::body::Body::new);
     Answer::of(router.clone().oneshot(request).await.unwrap()).await
 }

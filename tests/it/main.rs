@@ -2,6 +2,7 @@
 
 mod allocations;
 mod apps;
+mod compose;
 mod conformance;
 mod delivery;
 mod dependencies;

@@ -153,7 +153,7 @@ impl Fixture {
 }
 
 /// What a caller sees of an answer, the time apart.
-fn seen(answer: &Answer) -> (u16, BTreeSet<(String, Vec<u8>)>, Bytes) {
+pub(crate) fn seen(answer: &Answer) -> (u16, BTreeSet<(String, Vec<u8>)>, Bytes) {
     let headers = answer.headers.iter();
     (
         answer.status.as_u16(),

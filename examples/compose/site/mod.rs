@@ -1,0 +1,38 @@
+//! The router: an API for programs, pages for people, and what stands around both.
+
+mod admin;
+mod api;
+mod stack;
+
+use std::error::Error;
+
+use axum::Router;
+use tower_registration::{
+    VerifyRequest,
+    app::AppRegistry,
+    delivery::Handover,
+    nonce::ReplayGuard,
+    registration::{RegistrationStore, Registrations},
+    secret::SecretString,
+};
+
+pub(crate) use admin::RESEND_PATH as ADMIN_RESEND_PATH;
+pub(crate) use stack::ORIGIN;
+
+/// All routes. `password` is the administrator's.
+pub(crate) fn router<R, G, S, H>(
+    verify: VerifyRequest<R, G>,
+    registrations: Registrations<S>,
+    handover: H,
+    password: SecretString,
+) -> Result<Router, Box<dyn Error>>
+where
+    R: AppRegistry,
+    G: ReplayGuard,
+    S: RegistrationStore,
+    H: Handover,
+{
+    let api = api::routes(verify, registrations.clone(), handover.clone())?;
+    let pages = admin::routes(registrations, handover, password)?;
+    stack::around(api.merge(pages))
+}
