@@ -33,7 +33,7 @@ use std::{
     task::{Context, Poll, ready},
 };
 
-use http::Request;
+use http::{HeaderMap, Request};
 use http_body::Body;
 use pin_project::pin_project;
 

@@ -15,7 +15,7 @@ use crate::{bodies, canonical::Wire, headers, nonce};
 pub(super) enum Verdict {
     Passes,
     /// A guard may have forgotten the nonce, or never had it; `content-length` is none that a client
-    /// sends; `host` has an empty port, or another service's name where the own one is set.
+    /// sends.
     MayPass,
     Refused,
 }
@@ -120,7 +120,6 @@ fn names(wire: &Wire, own: Option<&str>) -> Verdict {
     let differ = host.is_some_and(|host| !target.is_empty() && service(host) != service(target));
     match own {
         None if differ || host.unwrap_or(target).is_empty() => Verdict::Refused,
-        _ if differ || host.is_some_and(|host| host.ends_with(b":")) => Verdict::MayPass,
         _ => Verdict::Passes,
     }
 }
