@@ -89,7 +89,7 @@
 //! let builder = VerifyRequest::builder()
 //!     .apps(StaticApps::default())
 //!     .replay_guard(MemoryReplayGuard::builder().build().unwrap());
-//! let explained = builder.clone().insecure_explain_signature(Explain::InDevelopment).build();
+//! let explained = builder.insecure_explain_signature(Explain::InDevelopment).build();
 //! assert_eq!(explained.is_ok(), cfg!(debug_assertions));
 //! ```
 
