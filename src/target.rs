@@ -38,7 +38,7 @@ pub(crate) fn host<'a>(headers: &'a HeaderMap, uri: &'a Uri) -> &'a str {
 pub(crate) enum NameError {
     #[error("host header and URI name two services: send one name in both, or set `authority`")]
     Two,
-    #[error("the request names no service, and no authority is set")]
+    #[error("the request names no service: have the client send `host`, or set `authority`")]
     None,
 }
 
