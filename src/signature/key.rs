@@ -308,12 +308,12 @@ mod tests {
     }
 
     #[test]
-    fn line_ends_and_white_space_around_the_block_do_not_matter() {
+    fn line_ends_white_space_around_the_block_and_text_before_it_do_not_matter() {
         let windows = format!("\n {}\r\n", RSA.replace('\n', "\r\n"));
-        assert_eq!(
-            VerifyingKey::from_pem(&windows),
-            VerifyingKey::from_pem(RSA)
-        );
+        let told = format!("Key Attributes: <none>\n{RSA}");
+        for pem in [windows, told] {
+            assert_eq!(VerifyingKey::from_pem(&pem), VerifyingKey::from_pem(RSA));
+        }
     }
 
     #[test]
@@ -327,6 +327,7 @@ mod tests {
         assert_eq!(refused(&RSA.replace("MII", "M!I")), KeyError::NotPem);
         assert_eq!(refused(&format!("{RSA}{ED25519}")), KeyError::NotPem);
         assert_eq!(refused(&format!("{RSA}more")), KeyError::NotPem);
+        assert_eq!(refused(&format!("before {RSA}")), KeyError::NotPem);
         assert_eq!(
             refused(PRIVATE),
             KeyError::NotAPublicKey("PRIVATE KEY".into())

@@ -1,4 +1,5 @@
-//! Reading keys as PEM (RFC 7468): one block, its label, and nothing after it.
+//! Reading keys as PEM (RFC 7468): one block, its label, and nothing after it. Lines of text before
+//! it are allowed, as some tools write what the key is of.
 
 use spki::der::pem;
 use zeroize::Zeroizing;

@@ -27,9 +27,13 @@ const KEYS: [&str; 12] = [
     include_str!("../keys/test-only-rsa-1024.pub.pem"),
 ];
 
-/// Label and content of a block of nothing but its lines.
+/// Label and content of the first block, with lines of text before it and nothing after it.
 fn block(pem: &str) -> Option<(&str, Vec<u8>)> {
-    let rest = pem.trim().strip_prefix("-----BEGIN ")?;
+    let pem = pem.trim();
+    let rest = match pem.strip_prefix("-----BEGIN ") {
+        Some(rest) => rest,
+        None => pem.split_once("\n-----BEGIN ")?.1,
+    };
     let (label, rest) = rest.split_once("-----")?;
     let text = rest.strip_suffix(&format!("-----END {label}-----"))?;
     let text: String = text.split_ascii_whitespace().collect();
