@@ -204,6 +204,7 @@ impl<S: RegistrationStore, M: Mailer> Deliverer<S, M> {
             locale: registration.locale.clone(),
             issued_at: code.issued_at,
             expires_at: code.expires_at,
+            sent_at: now,
             message_id: key.message_id(user, generation),
         };
         let stopwatch = Stopwatch::start();

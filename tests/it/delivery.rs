@@ -25,7 +25,7 @@ use tower_registration::{
         DeliveryEvent, Dispatcher, DispatcherLimits, Drained, Failure, GiveUp, Handover, NoRoom,
         Permit,
     },
-    mail::{MailError, Mailer, RegistrationEmail},
+    mail::{DefaultTemplate, MailError, Mailer, RegistrationEmail, Template},
     registration::{
         DueMail, Outbox, RedeemOutcome, Registration, RegistrationKey, RegistrationStatus,
         RegistrationStore, Registrations, ResendOutcome, UserId,
@@ -235,6 +235,32 @@ async fn a_mail_of_no_use_is_buried_unsent_and_one_under_another_key_is_kept() {
     assert!(matches!(delivery, Delivery::Later(_)), "{delivery:?}");
     assert!(is_owed(&store), "somebody else has the right key");
     assert_eq!(mailer.calls(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_mail_says_how_long_its_code_is_valid_when_it_is_sent() {
+    /// Fails, and remembers what it would have said.
+    #[derive(Clone, Default)]
+    struct Reading(Arc<Mutex<Vec<String>>>);
+    impl Mailer for Reading {
+        type Error = Busy;
+        async fn send(&self, mail: &RegistrationEmail) -> Result<(), Busy> {
+            let text = DefaultTemplate::new().render(mail).text;
+            let (_, lasting) = text.split_once("valid for ").unwrap();
+            let (lasting, _) = lasting.split_once(',').unwrap();
+            self.0.lock().unwrap().push(lasting.to_owned());
+            Err(Busy)
+        }
+    }
+    let (_, registrations, _) = owed().await;
+    let mailer = Reading::default();
+    let deliverer = Deliverer::new(registrations, mailer.clone());
+    for wait in [Duration::from_millis(20), HOUR, HOUR, HOUR] {
+        advance(wait).await;
+        deliverer.deliver(&jane()).await.unwrap();
+    }
+    let told = mailer.0.lock().unwrap();
+    assert_eq!(*told, ["4 hours", "3 hours", "2 hours", "60 minutes"]);
 }
 
 #[tokio::test(start_paused = true)]
