@@ -12,7 +12,7 @@
 //! | `tower_registration_mails_owed` | gauge | mails | none | [`sample_mails`]: users who are owed one, in the whole store |
 //! | `tower_registration_mails_owed_oldest_age_seconds` | gauge | seconds | none | the same: since the oldest code among theirs was made; 0 where none is owed |
 //! | `tower_registration_courier_mails` | gauge | mails | none | a [`Courier`](crate::delivery::Courier) takes a mail or is done with it: what it has in hand |
-//! | `tower_registration_mail_attempts_total` | counter | mails | `outcome`: `Delivered`, `Later`, `Superseded`, `NothingOwed`, `Permanent`, `TriesSpent`, `Moot`, `SealBroken`, `Unsettled` | a try at a mail is settled, or could not be (`Unsettled`). `Permanent`, `TriesSpent`, `Moot` and `SealBroken` say why the mail was [given up](crate::delivery::GiveUp) |
+//! | `tower_registration_mail_attempts_total` | counter | mails | `outcome`: `Delivered`, `Later`, `Unopened`, `Superseded`, `NothingOwed`, `Permanent`, `TriesSpent`, `Moot`, `SealBroken`, `Unsettled` | a try at a mail is settled, or could not be (`Unsettled`). `Unopened` are looks, each 5 to 10 s, at a mail that was sealed with another key than this process's; it stays owed. `Permanent`, `TriesSpent`, `Moot` and `SealBroken` say why the mail was [given up](crate::delivery::GiveUp) |
 //! | `tower_registration_mail_send_duration_seconds` | histogram | seconds | `outcome`: `Accepted`, `Transient`, `Permanent`, `TimedOut`, `Panicked` | the [`Mailer`](crate::mail::Mailer) has answered or [failed](crate::delivery::Failure) |
 //! | `tower_registration_mail_delivery_delay_seconds` | histogram | seconds | none | the mailer has accepted a mail: how long after its code was made |
 //!

@@ -105,6 +105,7 @@ pub(crate) fn tried(outcome: Option<Delivery>) {
     count(series!(MAIL_ATTEMPTS, "outcome", outcome, {
         Some(Delivery::Delivered) => "Delivered",
         Some(Delivery::Later(_)) => "Later",
+        Some(Delivery::Unopened(_)) => "Unopened",
         Some(Delivery::Superseded) => "Superseded",
         Some(Delivery::NothingOwed) => "NothingOwed",
         Some(Delivery::GaveUp(GiveUp::Permanent)) => "Permanent",
