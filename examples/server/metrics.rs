@@ -7,22 +7,13 @@ use chrono::Utc;
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use tokio::net::TcpListener;
 use tower_registration::{
-    metrics::{describe, sample_mails, sample_nonces},
+    metrics::{BUCKETS, describe, sample_mails, sample_nonces},
     nonce::ReplayGuard,
     registration::Outbox,
 };
 
 use crate::Failure;
 
-/// From a guard in memory to a mail server that does not answer, in seconds.
-const DURATIONS: [f64; 15] = [
-    0.000_001, 0.000_003, 0.000_01, 0.000_03, 0.000_1, 0.000_3, 0.001, 0.003, 0.01, 0.03, 0.1, 0.3,
-    1.0, 5.0, 30.0,
-];
-/// From a mail that goes out at once to one whose code has almost expired, in seconds.
-const DELAYS: [f64; 12] = [
-    0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 60.0, 300.0, 900.0, 3_600.0, 14_400.0,
-];
 /// How often what histograms have gathered is put away where nobody scrapes.
 const UPKEEP: Duration = Duration::from_secs(5);
 
@@ -38,10 +29,12 @@ impl Page {
         let listener = TcpListener::bind(address)
             .await
             .map_err(|error| format!("METRICS_ADDR={address}: {error}"))?;
-        let prometheus = PrometheusBuilder::new()
-            .set_buckets_for_metric(Matcher::Suffix("duration_seconds".to_owned()), &DURATIONS)?
-            .set_buckets_for_metric(Matcher::Suffix("delay_seconds".to_owned()), &DELAYS)?
-            .install_recorder()?;
+        let mut prometheus = PrometheusBuilder::new();
+        for (name, buckets) in BUCKETS {
+            let histogram = Matcher::Full((*name).to_owned());
+            prometheus = prometheus.set_buckets_for_metric(histogram, buckets)?;
+        }
+        let prometheus = prometheus.install_recorder()?;
         describe();
         Ok(Self {
             listener,

@@ -93,6 +93,7 @@ fn mail(to: &str, number: u8) -> Kept<RegistrationEmail> {
         locale: None,
         issued_at,
         expires_at: issued_at + TimeDelta::hours(4),
+        sent_at: issued_at,
         message_id: format!("{number:032x}"),
     })
 }

@@ -205,7 +205,7 @@ impl<S: RegistrationStore, M: Mailer> Inner<S, M> {
             // Read before the try: who is stopped during one gets another.
             let last = *stopping.borrow_and_update();
             let wait = match self.deliver(user, last).await {
-                Some(Delivery::Later(at)) => {
+                Some(Delivery::Later(at) | Delivery::Unopened(at)) => {
                     failures = 0;
                     let wait = at - self.deliverer.now();
                     wait.to_std().unwrap_or(Duration::ZERO)

@@ -89,7 +89,7 @@ impl<S, M> Deliverer<S, M> {
             Delivery::GaveUp(GiveUp::Moot) | Delivery::Delivered | Delivery::NothingOwed => {
                 trace::info!(target: trace::DELIVERY, org = %org_id, generation = generation, attempt = attempt, outcome = ?outcome, "mail settled");
             }
-            Delivery::Later(_) | Delivery::Superseded => {
+            Delivery::Later(_) | Delivery::Unopened(_) | Delivery::Superseded => {
                 trace::warn!(target: trace::DELIVERY, org = %org_id, generation = generation, attempt = attempt, failure = ?failure, outcome = ?outcome, "mail not settled yet");
             }
             Delivery::GaveUp(_) => {
@@ -204,6 +204,7 @@ impl<S: RegistrationStore, M: Mailer> Deliverer<S, M> {
             locale: registration.locale.clone(),
             issued_at: code.issued_at,
             expires_at: code.expires_at,
+            sent_at: now,
             message_id: key.message_id(user, generation),
         };
         let stopwatch = Stopwatch::start();
@@ -267,6 +268,7 @@ impl Verdict {
     fn delivery(self, next_at: Option<DateTime<Utc>>) -> Delivery {
         match (self, next_at) {
             (Self::Sent, _) => Delivery::Delivered,
+            (Self::Unsent(GiveUp::SealBroken), Some(at)) => Delivery::Unopened(at),
             (Self::Failed(_) | Self::Unsent(_), Some(at)) => Delivery::Later(at),
             (Self::Unsent(reason), None) => Delivery::GaveUp(reason),
             (Self::Failed(Failure::Permanent), None) => Delivery::GaveUp(GiveUp::Permanent),

@@ -14,9 +14,12 @@ pub enum Delivery {
     /// The lease ended before the send could be settled, and somebody else answers for the user's
     /// mail now.
     Superseded,
-    /// It is still owed: not yet due, in somebody else's hands, sealed with another key than this
-    /// sender's, or it failed and will be tried again. At this time.
+    /// It is still owed: not yet due, in somebody else's hands, or it failed and will be tried again.
+    /// At this time.
     Later(DateTime<Utc>),
+    /// It was not tried, since its code is sealed with another key than this sender's. It is still
+    /// owed, for who has the right key, and will be looked at again at this time.
+    Unopened(DateTime<Utc>),
     /// It will not be sent. The user has to ask for another code.
     GaveUp(GiveUp),
 }

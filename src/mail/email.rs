@@ -25,6 +25,8 @@ pub struct RegistrationEmail {
     pub issued_at: DateTime<Utc>,
     /// The instant from which the code is no longer accepted.
     pub expires_at: DateTime<Utc>,
+    /// When this try at the mail began: how long the code is still valid, counts from here.
+    pub sent_at: DateTime<Utc>,
     /// The same for each try at this mail, and no other mail's: 32 hex digits, for the left side
     /// of a `Message-ID`.
     pub message_id: String,

@@ -46,7 +46,6 @@
 //!         let lasting = match lasting {
 //!             Lasting::Minutes(1) => "דקה אחת".to_owned(),
 //!             Lasting::Minutes(minutes) => format!("{minutes} דקות"),
-//!             Lasting::Hours(1) => "שעה אחת".to_owned(),
 //!             Lasting::Hours(2) => "שעתיים".to_owned(),
 //!             Lasting::Hours(hours) => format!("{hours} שעות"),
 //!             Lasting::Days(2) => "יומיים".to_owned(),

@@ -9,7 +9,7 @@ use chrono::TimeDelta;
 use metrics::{Gauge, Key, Label, Level, Metadata, with_recorder};
 
 use super::{
-    CLAIM_DURATION, COURIER_MAILS, DELIVERY_DELAY, MAIL_ATTEMPTS, REDEEMS, REJECTIONS, REQUESTS,
+    CLAIM_DURATION, COURIER_MAILS, DELIVERY_DELAY, MAIL_ATTEMPTS, REDEEMS, REJECTIONS, RESENDS,
     SEND_DURATION,
 };
 use crate::{
@@ -23,21 +23,75 @@ use crate::{
 static METADATA: Metadata<'static> =
     Metadata::new("tower_registration", Level::INFO, Some(module_path!()));
 
-/// The series of the metric `$name` that stands for what was given, made when this is compiled.
-macro_rules! series {
-    ($name:expr, $label:literal, $given:expr, { $($pattern:pat => $value:expr,)+ }) => {
-        match $given {
-            $($pattern => {
-                static LABELS: [Label; 1] = [Label::from_static_parts($label, $value)];
-                static KEY: Key = Key::from_static_parts($name, &LABELS);
-                &KEY
-            })+
+/// A metric with one label: its values, and the series that stands for what is given.
+struct Family<G: 'static> {
+    name: &'static str,
+    label: &'static str,
+    values: &'static [&'static str],
+    /// `None` for what is not recorded.
+    series: fn(G) -> Option<&'static Key>,
+}
+
+/// A [`Family`] whose series are made when this is compiled.
+macro_rules! family {
+    ($name:expr, $label:literal, {
+        $($pattern:pat => $value:expr,)+
+    } $(, without $unrecorded:pat)?) => {
+        Family {
+            name: $name,
+            label: $label,
+            values: &[$($value),+],
+            series: |given| match given {
+                $($pattern => {
+                    static LABELS: [Label; 1] = [Label::from_static_parts($label, $value)];
+                    static KEY: Key = Key::from_static_parts($name, &LABELS);
+                    Some(&KEY)
+                })+
+                $($unrecorded => None,)?
+            },
         }
     };
 }
 
-fn count(series: &'static Key) {
-    with_recorder(|recorder| recorder.register_counter(series, &METADATA).increment(1));
+impl<G> Family<G> {
+    fn count(&self, given: G) {
+        if let Some(series) = (self.series)(given) {
+            with_recorder(|recorder| recorder.register_counter(series, &METADATA).increment(1));
+        }
+    }
+
+    fn observe(&self, given: G, seconds: f64) {
+        if let Some(series) = (self.series)(given) {
+            observe(series, seconds);
+        }
+    }
+
+    fn all(&self) -> impl Iterator<Item = Key> {
+        let values = self.values.iter();
+        values.map(|value| {
+            Key::from_parts(self.name, vec![Label::from_static_parts(self.label, value)])
+        })
+    }
+}
+
+/// Makes all series but those that are sampled, at 0. Prometheus takes a series that appears at 7 for
+/// one that has not changed.
+pub(super) fn begin() {
+    let counters = REJECTED
+        .all()
+        .chain(RESENT.all())
+        .chain(REDEEMED.all())
+        .chain(TRIED.all());
+    let histograms = CLAIMED.all().chain(SENT.all()).chain([DELAYED.clone()]);
+    with_recorder(|recorder| {
+        for series in counters {
+            drop(recorder.register_counter(&series, &METADATA));
+        }
+        for series in histograms {
+            drop(recorder.register_histogram(&series, &METADATA));
+        }
+    });
+    drop(gauge(&IN_HAND));
 }
 
 fn observe(series: &'static Key, seconds: f64) {
@@ -52,85 +106,96 @@ pub(super) fn gauge(series: &Key) -> Gauge {
     with_recorder(|recorder| recorder.register_gauge(series, &METADATA))
 }
 
-pub(crate) fn rejected(kind: RejectionKind) {
+static REJECTED: Family<RejectionKind> = {
     /// Each by the name that the caller gets.
     macro_rules! by_name {
         ($($kind:ident)+) => {
-            series!(REJECTIONS, "kind", kind, {
+            family!(REJECTIONS, "kind", {
                 $(RejectionKind::$kind => RejectionKind::$kind.row().name,)+
             })
         };
     }
-    count(by_name! {
+    by_name! {
         NonceInvalid NonceReplayed UserActionReplayed BodyInvalid AppInvalid AppSecretInvalid
         ApiSignatureInvalid UserActionInvalid PermissionDenied MethodNotAllowed BodyTimeout
         BodyTooLarge ContentTypeInvalid InternalError Unavailable
-    });
+    }
+};
+
+pub(crate) fn rejected(kind: RejectionKind) {
+    REJECTED.count(kind);
 }
 
+static RESENT: Family<Requested> = family!(RESENDS, "outcome", {
+    Requested::Decided(ResendOutcome::Issued { .. }) => "Issued",
+    Requested::Decided(ResendOutcome::UnknownUser) => "UnknownUser",
+    Requested::Decided(ResendOutcome::Kept(Kept::Registered)) => "Registered",
+    Requested::Decided(ResendOutcome::Kept(Kept::Deactivated)) => "Deactivated",
+    Requested::Decided(ResendOutcome::Kept(Kept::KindNotPermitted)) => "KindNotPermitted",
+    Requested::Decided(ResendOutcome::Kept(Kept::CoolingDown)) => "CoolingDown",
+    Requested::Decided(ResendOutcome::Kept(Kept::MailInFlight)) => "MailInFlight",
+    Requested::Decided(ResendOutcome::Kept(Kept::HourlyCap)) => "HourlyCap",
+    Requested::Decided(ResendOutcome::Kept(Kept::DailyCap)) => "DailyCap",
+    Requested::NoRoom => "NoRoom",
+    Requested::Failed => "Failed",
+});
+
 pub(crate) fn requested(came_to: Requested) {
-    use Requested::{Decided, Failed, NoRoom};
-    count(series!(REQUESTS, "outcome", came_to, {
-        Decided(ResendOutcome::Issued { .. }) => "Issued",
-        Decided(ResendOutcome::UnknownUser) => "UnknownUser",
-        Decided(ResendOutcome::Kept(Kept::Registered)) => "Registered",
-        Decided(ResendOutcome::Kept(Kept::Deactivated)) => "Deactivated",
-        Decided(ResendOutcome::Kept(Kept::KindNotPermitted)) => "KindNotPermitted",
-        Decided(ResendOutcome::Kept(Kept::CoolingDown)) => "CoolingDown",
-        Decided(ResendOutcome::Kept(Kept::MailInFlight)) => "MailInFlight",
-        Decided(ResendOutcome::Kept(Kept::HourlyCap)) => "HourlyCap",
-        Decided(ResendOutcome::Kept(Kept::DailyCap)) => "DailyCap",
-        NoRoom => "NoRoom",
-        Failed => "Failed",
-    }));
+    RESENT.count(came_to);
 }
+
+static REDEEMED: Family<Option<RedeemOutcome>> = family!(REDEEMS, "outcome", {
+    Some(RedeemOutcome::Redeemed) => "Redeemed",
+    Some(RedeemOutcome::WrongGuess) => "WrongGuess",
+    Some(RedeemOutcome::UnknownUser) => "UnknownUser",
+    Some(RedeemOutcome::Refused(Refusal::Registered)) => "Registered",
+    Some(RedeemOutcome::Refused(Refusal::Deactivated)) => "Deactivated",
+    Some(RedeemOutcome::Refused(Refusal::NoCode)) => "NoCode",
+    Some(RedeemOutcome::Refused(Refusal::Expired)) => "Expired",
+    Some(RedeemOutcome::Refused(Refusal::GuessesSpent)) => "GuessesSpent",
+    None => "Failed",
+});
 
 /// `None` if there was no decision.
 pub(crate) fn redeemed(outcome: Option<RedeemOutcome>) {
-    count(series!(REDEEMS, "outcome", outcome, {
-        Some(RedeemOutcome::Redeemed) => "Redeemed",
-        Some(RedeemOutcome::WrongGuess) => "WrongGuess",
-        Some(RedeemOutcome::UnknownUser) => "UnknownUser",
-        Some(RedeemOutcome::Refused(Refusal::Registered)) => "Registered",
-        Some(RedeemOutcome::Refused(Refusal::Deactivated)) => "Deactivated",
-        Some(RedeemOutcome::Refused(Refusal::NoCode)) => "NoCode",
-        Some(RedeemOutcome::Refused(Refusal::Expired)) => "Expired",
-        Some(RedeemOutcome::Refused(Refusal::GuessesSpent)) => "GuessesSpent",
-        None => "Failed",
-    }));
+    REDEEMED.count(outcome);
 }
+
+static TRIED: Family<Option<Delivery>> = family!(MAIL_ATTEMPTS, "outcome", {
+    Some(Delivery::Delivered) => "Delivered",
+    Some(Delivery::Later(_)) => "Later",
+    Some(Delivery::Unopened(_)) => "Unopened",
+    Some(Delivery::Superseded) => "Superseded",
+    Some(Delivery::GaveUp(GiveUp::Permanent)) => "Permanent",
+    Some(Delivery::GaveUp(GiveUp::TriesSpent)) => "TriesSpent",
+    Some(Delivery::GaveUp(GiveUp::Moot)) => "Moot",
+    Some(Delivery::GaveUp(GiveUp::SealBroken)) => "SealBroken",
+    None => "Unsettled",
+}, without Some(Delivery::NothingOwed));
 
 /// What became of a try at a mail; `None` if it could not be settled.
 pub(crate) fn tried(outcome: Option<Delivery>) {
-    count(series!(MAIL_ATTEMPTS, "outcome", outcome, {
-        Some(Delivery::Delivered) => "Delivered",
-        Some(Delivery::Later(_)) => "Later",
-        Some(Delivery::Superseded) => "Superseded",
-        Some(Delivery::NothingOwed) => "NothingOwed",
-        Some(Delivery::GaveUp(GiveUp::Permanent)) => "Permanent",
-        Some(Delivery::GaveUp(GiveUp::TriesSpent)) => "TriesSpent",
-        Some(Delivery::GaveUp(GiveUp::Moot)) => "Moot",
-        Some(Delivery::GaveUp(GiveUp::SealBroken)) => "SealBroken",
-        None => "Unsettled",
-    }));
+    TRIED.count(outcome);
 }
+
+static SENT: Family<Option<Failure>> = family!(SEND_DURATION, "outcome", {
+    None => "Accepted",
+    Some(Failure::Transient) => "Transient",
+    Some(Failure::Permanent) => "Permanent",
+    Some(Failure::TimedOut) => "TimedOut",
+    Some(Failure::Panicked) => "Panicked",
+});
 
 /// How long a mailer took, and whether it took the mail.
 pub(crate) fn sent(stopwatch: Stopwatch, failure: Option<Failure>) {
-    let series = series!(SEND_DURATION, "outcome", failure, {
-        None => "Accepted",
-        Some(Failure::Transient) => "Transient",
-        Some(Failure::Permanent) => "Permanent",
-        Some(Failure::TimedOut) => "TimedOut",
-        Some(Failure::Panicked) => "Panicked",
-    });
-    observe(series, stopwatch.seconds());
+    SENT.observe(failure, stopwatch.seconds());
 }
+
+static DELAYED: Key = Key::from_static_name(DELIVERY_DELAY);
 
 /// How long after its code was made a mail was handed over: none, where clocks disagree.
 pub(crate) fn delivered(after: TimeDelta) {
-    static KEY: Key = Key::from_static_name(DELIVERY_DELAY);
-    observe(&KEY, after.to_std().unwrap_or_default().as_secs_f64());
+    observe(&DELAYED, after.to_std().unwrap_or_default().as_secs_f64());
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -159,6 +224,14 @@ enum Ended {
     Abandoned,
 }
 
+static CLAIMED: Family<Ended> = family!(CLAIM_DURATION, "outcome", {
+    Ended::Decided(ClaimOutcome::Claimed) => "Claimed",
+    Ended::Decided(ClaimOutcome::Replayed) => "Replayed",
+    Ended::Decided(ClaimOutcome::Unknowable) => "Unknowable",
+    Ended::Failed => "Failed",
+    Ended::Abandoned => "Abandoned",
+});
+
 impl ClaimTimer {
     pub(crate) fn start() -> Self {
         Self(Some(Stopwatch::start()))
@@ -173,14 +246,7 @@ impl ClaimTimer {
         let Some(stopwatch) = self.0.take() else {
             return;
         };
-        let series = series!(CLAIM_DURATION, "outcome", ended, {
-            Ended::Decided(ClaimOutcome::Claimed) => "Claimed",
-            Ended::Decided(ClaimOutcome::Replayed) => "Replayed",
-            Ended::Decided(ClaimOutcome::Unknowable) => "Unknowable",
-            Ended::Failed => "Failed",
-            Ended::Abandoned => "Abandoned",
-        });
-        observe(series, stopwatch.seconds());
+        CLAIMED.observe(ended, stopwatch.seconds());
     }
 }
 
@@ -190,6 +256,8 @@ impl Drop for ClaimTimer {
     }
 }
 
+static IN_HAND: Key = Key::from_static_name(COURIER_MAILS);
+
 /// A mail that a courier has in hand, however that ends. The gauge is kept, so that what was not
 /// counted on is not counted off.
 #[must_use]
@@ -197,8 +265,7 @@ pub(crate) struct MailInHand(Gauge);
 
 impl MailInHand {
     pub(crate) fn taken() -> Self {
-        static KEY: Key = Key::from_static_name(COURIER_MAILS);
-        let gauge = gauge(&KEY);
+        let gauge = gauge(&IN_HAND);
         gauge.increment(1);
         Self(gauge)
     }

@@ -25,7 +25,7 @@ use tower_registration::{
         DeliveryEvent, Dispatcher, DispatcherLimits, Drained, Failure, GiveUp, Handover, NoRoom,
         Permit,
     },
-    mail::{MailError, Mailer, RegistrationEmail},
+    mail::{DefaultTemplate, MailError, Mailer, RegistrationEmail, Template},
     registration::{
         DueMail, Outbox, RedeemOutcome, Registration, RegistrationKey, RegistrationStatus,
         RegistrationStore, Registrations, ResendOutcome, UserId,
@@ -232,21 +232,88 @@ async fn a_mail_of_no_use_is_buried_unsent_and_one_under_another_key_is_kept() {
     let other_key = RegistrationKey::from_bytes([8; 32]).unwrap();
     let stranger = Deliverer::new(Registrations::new(store.clone(), other_key), mailer.clone());
     let delivery = stranger.deliver(&jane()).await.unwrap();
-    assert!(matches!(delivery, Delivery::Later(_)), "{delivery:?}");
+    assert!(matches!(delivery, Delivery::Unopened(_)), "{delivery:?}");
     assert!(is_owed(&store), "somebody else has the right key");
     assert_eq!(mailer.calls(), 0);
+}
+
+/// Delivers from the same store, and can't open what is sealed there.
+fn stranger(
+    store: &MemoryRegistrations,
+    mailer: &MemoryMailer,
+) -> Deliverer<MemoryRegistrations, MemoryMailer> {
+    let other_key = RegistrationKey::from_bytes([8; 32]).unwrap();
+    let registrations = Registrations::new(store.clone(), other_key);
+    Deliverer::new(
+        registrations.with_clock(TokioClock::start()),
+        mailer.clone(),
+    )
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_mail_that_nobody_can_open_is_looked_at_until_its_code_would_expire() {
+    let (store, _, mailer) = owed().await;
+    let (unopened, last) = (Arc::new(AtomicUsize::new(0)), Arc::new(Mutex::new(None)));
+    let (count, keep) = (unopened.clone(), last.clone());
+    let stranger = stranger(&store, &mailer).with_observer(move |event: &DeliveryEvent| {
+        assert_eq!((event.attempt, event.failure), (1, None));
+        if let Delivery::Unopened(_) = event.outcome {
+            count.fetch_add(1, Ordering::SeqCst);
+        } else {
+            *keep.lock().unwrap() = Some(event.outcome);
+        }
+    });
+    let courier = Courier::new(stranger);
+    courier.reserve().unwrap().hand_over(jane());
+    sleep(HOUR).await;
+    // Each 5 to 10 seconds.
+    let within_an_hour = unopened.load(Ordering::SeqCst);
+    assert!((360..=720).contains(&within_an_hour), "{within_an_hour}");
+    assert!(is_owed(&store));
+    sleep(3 * HOUR).await;
+    let gave_up = Delivery::GaveUp(GiveUp::SealBroken);
+    assert_eq!(*last.lock().unwrap(), Some(gave_up));
+    assert!(!is_owed(&store));
+    assert_eq!(mailer.calls(), 0);
+    assert_eq!(courier.shutdown(HOUR).await.left, 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_mail_says_how_long_its_code_is_valid_when_it_is_sent() {
+    /// Fails, and remembers what it would have said.
+    #[derive(Clone, Default)]
+    struct Reading(Arc<Mutex<Vec<String>>>);
+    impl Mailer for Reading {
+        type Error = Busy;
+        async fn send(&self, mail: &RegistrationEmail) -> Result<(), Busy> {
+            let text = DefaultTemplate::new().render(mail).text;
+            let (_, lasting) = text.split_once("valid for ").unwrap();
+            let (lasting, _) = lasting.split_once(',').unwrap();
+            self.0.lock().unwrap().push(lasting.to_owned());
+            Err(Busy)
+        }
+    }
+    let (_, registrations, _) = owed().await;
+    let mailer = Reading::default();
+    let deliverer = Deliverer::new(registrations, mailer.clone());
+    for wait in [Duration::from_millis(20), HOUR, HOUR, HOUR] {
+        advance(wait).await;
+        deliverer.deliver(&jane()).await.unwrap();
+    }
+    let told = mailer.0.lock().unwrap();
+    assert_eq!(*told, ["4 hours", "3 hours", "2 hours", "60 minutes"]);
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_sender_with_another_key_leaves_the_mail_to_one_with_the_right_key() {
     let (store, registrations, mailer) = owed().await;
-    let other_key = RegistrationKey::from_bytes([8; 32]).unwrap();
-    let stranger = Registrations::new(store, other_key).with_clock(TokioClock::start());
-    let stranger = Deliverer::new(stranger, mailer.clone());
+    let stranger = stranger(&store, &mailer);
     // More often than the policy has tries.
     for _ in 0..20 {
         let delivery = stranger.deliver(&jane()).await.unwrap();
-        assert!(matches!(delivery, Delivery::Later(_)), "{delivery:?}");
+        let owed = store.get(&jane()).unwrap().owed.unwrap();
+        assert_eq!(delivery, Delivery::Unopened(owed.next_at));
+        assert_eq!(owed.attempts, 0);
         advance(Duration::from_secs(10)).await;
     }
     let delivery = Deliverer::new(registrations, mailer.clone())

@@ -179,8 +179,8 @@ async fn numbers_are_served_where_the_environment_says_and_callers_get_none() {
     let place = server.printed.split_once("numbers at ").unwrap().1;
     let page = page(place.lines().next().unwrap()).await;
     for line in [
-        r#"tower_registration_requests_total{outcome="Issued"} 1"#,
-        r#"tower_registration_requests_total{outcome="UnknownUser"} 1"#,
+        r#"tower_registration_resends_total{outcome="Issued"} 1"#,
+        r#"tower_registration_resends_total{outcome="UnknownUser"} 1"#,
         r#"tower_registration_nonce_claim_duration_seconds_bucket{outcome="Claimed",le="+Inf"} 2"#,
         "tower_registration_nonces_live 2",
         "tower_registration_nonces_capacity 10000000",

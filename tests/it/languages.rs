@@ -32,6 +32,7 @@ fn mail(username: &str, locale: &str) -> RegistrationEmail {
         locale: Some(locale.to_owned()),
         issued_at: DateTime::UNIX_EPOCH,
         expires_at: DateTime::UNIX_EPOCH + TimeDelta::hours(4),
+        sent_at: DateTime::UNIX_EPOCH + TimeDelta::milliseconds(20),
         message_id: "id".to_owned(),
     }
 }
@@ -119,28 +120,32 @@ fn durations_have_the_plural_of_their_language() {
     let rows = [
         ("en", minute, "for 1 minute,"),
         ("en", 90 * minute, "for 90 minutes,"),
-        ("en", hour, "for 1 hour,"),
+        ("en", hour, "for 60 minutes,"),
         ("en", 2 * hour, "for 2 hours,"),
+        ("en", 4 * hour + minute, "for 4 hours,"),
         ("en", day, "for 24 hours,"),
         ("en", 7 * day, "for 7 days,"),
         ("de", minute, "ist 1 Minute gültig"),
         ("de", 90 * minute, "ist 90 Minuten gültig"),
-        ("de", hour, "ist 1 Stunde gültig"),
+        ("de", hour, "ist 60 Minuten gültig"),
+        ("de", 3 * hour + 59 * minute, "ist 3 Stunden gültig"),
         ("de", day, "ist 24 Stunden gültig"),
         ("de", 2 * day, "ist 2 Tage gültig"),
         ("fr", 0, "valable 0\u{A0}minute ("),
         ("fr", minute, "valable 1\u{A0}minute ("),
         ("fr", 2 * minute, "valable 2\u{A0}minutes ("),
-        ("fr", hour, "valable 1\u{A0}heure ("),
+        ("fr", hour, "valable 60\u{A0}minutes ("),
         ("fr", 2 * hour, "valable 2\u{A0}heures ("),
         ("fr", 30 * day, "valable 30\u{A0}jours ("),
         ("es", minute, "durante 1 minuto ("),
         ("es", 0, "durante 0 minutos ("),
-        ("es", hour, "durante 1 hora ("),
+        ("es", hour, "durante 60 minutos ("),
+        ("es", 2 * hour, "durante 2 horas ("),
         ("es", day, "durante 24 horas ("),
         ("es", 3 * day, "durante 3 días ("),
         ("ja", minute, "は1分間（"),
-        ("ja", hour, "は1時間（"),
+        ("ja", hour, "は60分間（"),
+        ("ja", 2 * hour, "は2時間（"),
         ("ja", 2 * day, "は2日間（"),
         ("ar", 2 * hour, "لمدة ساعتين ("),
         ("ar", 4 * hour, "لمدة 4 ساعات ("),
@@ -148,7 +153,7 @@ fn durations_have_the_plural_of_their_language() {
     ];
     for (language, seconds, expected) in rows {
         let mut mail = mail(JANE, language);
-        mail.expires_at = mail.issued_at + TimeDelta::seconds(seconds);
+        mail.sent_at = mail.expires_at - TimeDelta::seconds(seconds);
         let text = template("Acme").render(&mail).text;
         assert!(text.contains(expected), "{expected} in {text}");
     }

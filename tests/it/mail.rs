@@ -57,6 +57,7 @@ fn mail(to: &str) -> RegistrationEmail {
         locale: None,
         issued_at,
         expires_at: issued_at + TimeDelta::hours(4),
+        sent_at: issued_at,
         message_id: "0123456789abcdef0123456789abcdef".to_owned(),
     }
 }

@@ -24,11 +24,11 @@ use tower_registration::{
     backend::memory::{Behaviour, MemoryMailer, MemoryRegistrations, MemoryReplayGuard},
     clock::ManualClock,
     delivery::{Courier, CourierLimits, Deliverer, Delivery, Handover, Permit},
-    metrics::{sample_mails, sample_nonces},
+    metrics::{describe, sample_mails, sample_nonces},
     nonce::{Claim, ClaimOutcome, Occupancy, ReplayGuard},
     registration::{
-        Backlog, DueMail, Outbox, Registration, RegistrationStatus, RegistrationStore,
-        Registrations, ResendRegistration, UserId,
+        Backlog, DueMail, Outbox, Registration, RegistrationKey, RegistrationStatus,
+        RegistrationStore, Registrations, ResendRegistration, UserId,
     },
 };
 
@@ -38,10 +38,10 @@ use crate::{
         Call, EMPLOYEE_APP, KEYLESS_APP, POWERLESS_APP, apps, guard, nonce_at, send, start, verify,
         verify_with,
     },
-    users::{jane, key, pending, registrations, store, user},
+    users::{TokioClock, jane, key, pending, registrations, store, user},
 };
 
-const REQUESTS: &str = "tower_registration_requests_total";
+const RESENDS: &str = "tower_registration_resends_total";
 const REDEEMS: &str = "tower_registration_redeems_total";
 const REJECTIONS: &str = "tower_registration_rejections_total";
 const CLAIMS: &str = "tower_registration_nonce_claim_duration_seconds";
@@ -109,6 +109,16 @@ impl Outbox for Down {
     }
 }
 
+#[test]
+fn all_that_is_not_sampled_is_there_from_the_start() {
+    let watch = Watch::begin();
+    describe();
+    let told = watch.end();
+    let expected = series::there_from_the_start();
+    assert!(expected.len() > 40, "{expected:?}");
+    told.all_at_nothing(&expected);
+}
+
 #[tokio::test(start_paused = true)]
 async fn each_request_is_counted_by_what_was_done_about_it() {
     let watch = Watch::begin();
@@ -134,7 +144,7 @@ async fn each_request_is_counted_by_what_was_done_about_it() {
         ("KindNotPermitted", 1),
         ("Failed", 1),
     ];
-    told.counted(REQUESTS, "outcome", &outcomes);
+    told.counted(RESENDS, "outcome", &outcomes);
     told.counted(REJECTIONS, "kind", &[("Unavailable", 1)]);
     told.timed(CLAIMS, &[("Claimed", 7)]);
 }
@@ -151,7 +161,7 @@ async fn a_full_courier_is_counted_as_no_room() {
     assert_eq!(ask(&endpoint, "jane@example.co").await, 503);
 
     let told = watch.end();
-    told.counted(REQUESTS, "outcome", &[("NoRoom", 1)]);
+    told.counted(RESENDS, "outcome", &[("NoRoom", 1)]);
     told.counted(REJECTIONS, "kind", &[("Unavailable", 1)]);
     told.nothing_of(IN_HAND);
 }
@@ -216,7 +226,7 @@ async fn a_registry_that_is_down_is_counted_as_unavailable_and_claims_nothing() 
     let told = watch.end();
     told.counted(REJECTIONS, "kind", &[("Unavailable", 1)]);
     told.nothing_of(CLAIMS);
-    told.nothing_of(REQUESTS);
+    told.nothing_of(RESENDS);
 }
 
 /// A dispatcher's, which nobody has started.
@@ -276,7 +286,7 @@ async fn a_caller_who_hangs_up_during_the_claim_is_one_claim_abandoned() {
     let told = watch.end();
     told.timed(CLAIMS, &[("Abandoned", 1)]);
     told.nothing_of(REJECTIONS);
-    told.nothing_of(REQUESTS);
+    told.nothing_of(RESENDS);
 }
 
 #[tokio::test(start_paused = true)]
@@ -293,7 +303,7 @@ async fn a_caller_who_hangs_up_after_that_is_counted_like_any_other() {
 
     let told = watch.end();
     told.timed(CLAIMS, &[("Claimed", 1)]);
-    told.counted(REQUESTS, "outcome", &[("Issued", 1)]);
+    told.counted(RESENDS, "outcome", &[("Issued", 1)]);
     told.counted(ATTEMPTS, "outcome", &[("Delivered", 1)]);
     told.gauge_is(IN_HAND, 0.0);
 }
@@ -358,6 +368,29 @@ async fn each_try_at_a_mail_is_counted_by_what_the_mailer_said_and_what_became_o
             _ => told.nothing_of(DELAY),
         }
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_mail_under_another_key_is_counted_at_once_at_each_look_and_when_it_is_given_up() {
+    let store = store();
+    let ours = registrations(store.clone());
+    ours.resend(&jane(), |_| true).await.unwrap();
+    let other_key = RegistrationKey::from_bytes([8; 32]).unwrap();
+    let theirs = Registrations::new(store, other_key).with_clock(TokioClock::start());
+    let deliverer = Deliverer::new(theirs, MemoryMailer::new());
+    let watch = Watch::begin();
+    for _ in 0..7 {
+        deliverer.deliver(&jane()).await.unwrap();
+        tokio::time::advance(Duration::from_secs(10)).await;
+    }
+    // Its code lives for 4 hours, and no other look is before that.
+    let last = Duration::from_secs(4 * 3600 - 70 - 1);
+    tokio::time::advance(last).await;
+    deliverer.deliver(&jane()).await.unwrap();
+
+    let told = watch.end();
+    told.counted(ATTEMPTS, "outcome", &[("Unopened", 7), ("SealBroken", 1)]);
+    told.nothing_of(SENDS);
 }
 
 #[tokio::test(start_paused = true)]

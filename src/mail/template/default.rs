@@ -142,7 +142,7 @@ impl DefaultTemplate {
             .unwrap_or(ENGLISH);
         let product = self.product.as_deref().map(bidi::isolated_name);
         let until = mail.expires_at.format("%Y-%m-%d %H:%M UTC").to_string();
-        let lasting = Lasting::of(mail.expires_at - mail.issued_at);
+        let lasting = Lasting::of(mail.expires_at - mail.sent_at);
         Letter {
             language,
             direction: words.direction(),

@@ -48,24 +48,28 @@ pub enum Direction {
     RightToLeft,
 }
 
-/// How long a code is valid, in whole units, rather too few than too many.
+/// How long a code is valid: in the largest unit of which there are two, rather too few than too
+/// many.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Lasting {
-    /// So many minutes; 0 if it is less than one.
+    /// So many minutes, 119 at most. The one that has begun counts: a mail goes out moments after
+    /// its code was made, and is to say 90 minutes of a code that is made for 90.
     Minutes(u64),
-    /// So many hours; 1 at least.
+    /// So many whole hours, 2 to 47.
     Hours(u64),
-    /// So many days; 2 at least, since one day is 24 hours.
+    /// So many whole days, 2 at least.
     Days(u64),
 }
 
 impl Lasting {
     pub(super) fn of(span: TimeDelta) -> Self {
-        let minutes = u64::try_from(span.num_minutes()).unwrap_or(0);
-        match (minutes / 60, minutes % 60) {
-            (0, _) | (_, 1..) => Self::Minutes(minutes),
-            (hours @ 48.., 0) if hours % 24 == 0 => Self::Days(hours / 24),
-            (hours, 0) => Self::Hours(hours),
+        let whole = span.num_minutes();
+        let begun = i64::from(span > TimeDelta::minutes(whole));
+        let minutes = u64::try_from(whole + begun).unwrap_or(0);
+        match minutes / 60 {
+            0..2 => Self::Minutes(minutes),
+            hours @ 2..48 => Self::Hours(hours),
+            hours => Self::Days(hours / 24),
         }
     }
 }
@@ -75,23 +79,31 @@ mod tests {
     use super::*;
 
     #[test]
-    fn spans_are_told_in_whole_units() {
+    fn spans_are_told_in_the_largest_unit_of_which_there_are_two() {
         let rows = [
-            (-60, Lasting::Minutes(0)),
-            (59, Lasting::Minutes(0)),
-            (60, Lasting::Minutes(1)),
-            (3_599, Lasting::Minutes(59)),
-            (3_600, Lasting::Hours(1)),
-            (5_400, Lasting::Minutes(90)),
-            (7_259, Lasting::Hours(2)),
-            (86_400, Lasting::Hours(24)),
-            (129_600, Lasting::Hours(36)),
-            (172_800, Lasting::Days(2)),
-            (176_400, Lasting::Hours(49)),
-            (2_592_000, Lasting::Days(30)),
+            (-60_000, Lasting::Minutes(0)),
+            (-1, Lasting::Minutes(0)),
+            (0, Lasting::Minutes(0)),
+            (1, Lasting::Minutes(1)),
+            (60_000, Lasting::Minutes(1)),
+            (60_001, Lasting::Minutes(2)),
+            (3_600_000, Lasting::Minutes(60)),
+            (7_140_000, Lasting::Minutes(119)),
+            (7_140_001, Lasting::Hours(2)),
+            (7_200_000, Lasting::Hours(2)),
+            (14_340_000, Lasting::Hours(3)),
+            (14_340_001, Lasting::Hours(4)),
+            (14_460_000, Lasting::Hours(4)),
+            (172_740_000, Lasting::Hours(47)),
+            (172_740_001, Lasting::Days(2)),
+            (259_140_000, Lasting::Days(2)),
+            (2_592_000_000, Lasting::Days(30)),
         ];
-        for (seconds, expected) in rows {
-            assert_eq!(Lasting::of(TimeDelta::seconds(seconds)), expected);
+        for (milliseconds, expected) in rows {
+            let span = TimeDelta::milliseconds(milliseconds);
+            assert_eq!(Lasting::of(span), expected, "{span}");
         }
+        assert_eq!(Lasting::of(TimeDelta::MIN), Lasting::Minutes(0));
+        assert!(matches!(Lasting::of(TimeDelta::MAX), Lasting::Days(_)));
     }
 }

@@ -101,6 +101,20 @@ impl Told {
         assert!(told.total_cmp(&expected).is_eq(), "{name} is {told}");
     }
 
+    /// These series, and each at nothing.
+    #[track_caller]
+    pub(super) fn all_at_nothing(&self, series: &BTreeSet<String>) {
+        assert_eq!(self.series(), series.iter().collect());
+        for (series, value) in &self.0 {
+            let nothing = match value {
+                DebugValue::Counter(count) => *count == 0,
+                DebugValue::Gauge(value) => value.0.total_cmp(&0.0).is_eq(),
+                DebugValue::Histogram(values) => values.is_empty(),
+            };
+            assert!(nothing, "{series} is {value:?}");
+        }
+    }
+
     #[track_caller]
     pub(super) fn nothing_of(&self, name: &str) {
         let told: Vec<_> = self.of(name).collect();
@@ -122,6 +136,27 @@ pub(super) struct Row {
     labels: Vec<&'static str>,
 }
 
+impl Row {
+    pub(super) fn label(&self) -> Option<&'static str> {
+        self.labels.first().copied()
+    }
+
+    pub(super) fn values(&self) -> &[&'static str] {
+        self.labels.get(1..).unwrap_or_default()
+    }
+
+    fn series(&self) -> Vec<String> {
+        match self.label() {
+            None => vec![format!("{}{{}}", self.name)],
+            Some(label) => {
+                let values = self.values().iter();
+                let named = values.map(|value| format!("{}{{{label}={value}}}", self.name));
+                named.collect()
+            }
+        }
+    }
+}
+
 pub(super) fn rows() -> Vec<Row> {
     let lines = PAGE.lines().filter(|line| line.starts_with("//! | `"));
     lines
@@ -139,13 +174,13 @@ pub(super) fn rows() -> Vec<Row> {
 
 /// Every series that the table allows.
 pub(super) fn documented() -> BTreeSet<String> {
+    rows().iter().flat_map(Row::series).collect()
+}
+
+/// Every series of it that is there before anything has happened: those that nobody has to sample.
+pub(super) fn there_from_the_start() -> BTreeSet<String> {
+    let sampled = |row: &&Row| row.kind == "gauge" && !row.name.contains("courier");
     let rows = rows();
-    let series = rows.iter().flat_map(|row| match &row.labels[..] {
-        [] => vec![format!("{}{{}}", row.name)],
-        [label, values @ ..] => values
-            .iter()
-            .map(|value| format!("{}{{{label}={value}}}", row.name))
-            .collect(),
-    });
-    series.collect()
+    let rest = rows.iter().filter(|row| !sampled(row));
+    rest.flat_map(Row::series).collect()
 }

@@ -24,7 +24,6 @@ impl Translation for English {
         let lasting = match lasting {
             Lasting::Minutes(1) => "1 minute".to_owned(),
             Lasting::Minutes(minutes) => format!("{minutes} minutes"),
-            Lasting::Hours(1) => "1 hour".to_owned(),
             Lasting::Hours(hours) => format!("{hours} hours"),
             Lasting::Days(days) => format!("{days} days"),
         };

@@ -26,7 +26,6 @@ impl Translation for French {
         let lasting = match lasting {
             Lasting::Minutes(minutes @ 0..=1) => format!("{minutes}\u{A0}minute"),
             Lasting::Minutes(minutes) => format!("{minutes}\u{A0}minutes"),
-            Lasting::Hours(1) => "1\u{A0}heure".to_owned(),
             Lasting::Hours(hours) => format!("{hours}\u{A0}heures"),
             Lasting::Days(days) => format!("{days}\u{A0}jours"),
         };

@@ -24,7 +24,6 @@ impl Translation for German {
         let lasting = match lasting {
             Lasting::Minutes(1) => "1 Minute".to_owned(),
             Lasting::Minutes(minutes) => format!("{minutes} Minuten"),
-            Lasting::Hours(1) => "1 Stunde".to_owned(),
             Lasting::Hours(hours) => format!("{hours} Stunden"),
             Lasting::Days(days) => format!("{days} Tage"),
         };

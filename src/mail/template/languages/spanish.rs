@@ -24,7 +24,6 @@ impl Translation for Spanish {
         let lasting = match lasting {
             Lasting::Minutes(1) => "1 minuto".to_owned(),
             Lasting::Minutes(minutes) => format!("{minutes} minutos"),
-            Lasting::Hours(1) => "1 hora".to_owned(),
             Lasting::Hours(hours) => format!("{hours} horas"),
             Lasting::Days(days) => format!("{days} días"),
         };
