@@ -2,8 +2,10 @@
 //! what the other order would do. Stacks are written from the outside in.
 
 mod browsers;
+mod connections;
 mod example;
 mod limits;
+mod program;
 mod timeouts;
 mod watching;
 
