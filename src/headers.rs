@@ -146,7 +146,8 @@ impl HeaderNames {
     /// The name of the header in which a client may show the text that it signed,
     /// `x-dfns-explain-signature` with the default prefix. Read only where
     /// [`insecure_explain_signature`](crate::signature::SignatureCheckBuilder::insecure_explain_signature)
-    /// is set; no signature covers it.
+    /// is set; no signature covers it. It holds the app secret, any bearer token and the body: keep
+    /// it out of logs as the [secret](Credential::AppSecret) itself.
     #[must_use]
     pub fn explanation(&self) -> &HeaderName {
         &self.explanation

@@ -78,8 +78,9 @@
 //!   the client send what it signed (the two parts of the JWS with their dot, or the second alone) in
 //!   `x-dfns-explain-signature`, as `SignRequestLayer::insecure_show_signed_text` (feature `client`)
 //!   does. Of a client that can't, what this server would have signed is logged instead. Secrets and
-//!   body stand there by their length alone, and a release build refuses to explain unless told to by
-//!   name:
+//!   body stand in the event by their length alone. The header itself has them in full, so
+//!   [mark it as sensitive](VerifyBuilder::insecure_explain_signature) outside of a trace that writes
+//!   headers down. A release build refuses to explain unless told to by name:
 //!
 //! ```
 //! use tower_registration::{
@@ -325,7 +326,8 @@ impl<R, G, V> VerifyBuilder<R, G, V> {
         self
     }
 
-    /// Writes down in the log why a signature does not verify: see
+    /// Writes down in the log why a signature does not verify, and has clients send secrets in one
+    /// more header, to be marked as sensitive by whatever logs outside of the checks: see
     /// [`SignatureCheckBuilder::insecure_explain_signature`]. Off by default.
     pub fn insecure_explain_signature(mut self, explain: Explain) -> Self {
         self.settings.signature = self.settings.signature.insecure_explain_signature(explain);

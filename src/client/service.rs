@@ -101,7 +101,8 @@ impl SignRequestLayer {
     /// [`MAX_EXPLANATION`](crate::headers::MAX_EXPLANATION) bytes is left away.
     ///
     /// For development: the text holds the app secret, any bearer token and the body, once more
-    /// than the request does, in a header that proxies do not know to keep out of their logs.
+    /// than the request does, in a header that neither proxies nor traces know to keep out of their
+    /// logs.
     pub fn insecure_show_signed_text(mut self) -> Self {
         self.signer.shows_text = true;
         self

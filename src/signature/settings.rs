@@ -118,9 +118,16 @@ impl SignatureCheckBuilder {
     /// default.
     ///
     /// For the developer of a client. It changes no verdict and no answer. What is secret in the
-    /// text stands in the log by its length alone, but path, query, host and nonce are shown: let
-    /// nobody read that log who may not know them. A release build is refused, unless it is asked
+    /// text stands in that event by its length alone, but path, query, host and nonce are shown: let
+    /// nobody read the log who may not know them. A release build is refused, unless it is asked
     /// for by name.
+    ///
+    /// **The header itself holds app secret, bearer token and body in full.** This check marks it as
+    /// sensitive when a request gets there, and so too late for whatever is outside and writes
+    /// headers down: a trace, another server in front. Mark it outside of them, with
+    /// `SetSensitiveRequestHeadersLayer` and
+    /// [`HeaderNames::explanation`](crate::headers::HeaderNames::explanation), and do so where nothing
+    /// is explained as well: no check looks at the header there, but a client may send it.
     pub fn insecure_explain_signature(self, explain: Explain) -> Self {
         Self {
             explain: Some(explain),

@@ -2,8 +2,13 @@
 //! what the other order would do. Stacks are written from the outside in.
 
 mod browsers;
+mod clients;
+mod connections;
 mod example;
 mod limits;
+mod program;
+mod rates;
+mod signed;
 mod timeouts;
 mod watching;
 

@@ -1,11 +1,6 @@
 //! The example server as a program: what it prints, what it answers, and what a restart keeps.
 
-use std::{
-    fs,
-    path::Path,
-    process::Command,
-    time::{Duration, Instant},
-};
+use std::{fs, process::Command};
 
 use bytes::Bytes;
 use chrono::Utc;
@@ -24,38 +19,13 @@ use tower_registration::{
 };
 
 use crate::{
-    process::{ORG, PATIENCE, Process, code, command, folder},
+    process::{ORG, Process, code, command, folder, mails},
     support::{Answer, SECRET, SERVER_APP, nonce_at},
 };
 
 /// A server of its own folder.
 fn started(folder: &TempDir) -> Process {
     Process::serving(&mut command(folder.path()))
-}
-
-/// The mails in the folder once there are `count`, oldest first.
-async fn mails(folder: &Path, count: usize) -> Vec<String> {
-    let deadline = Instant::now() + PATIENCE;
-    loop {
-        let mut mails: Vec<_> = fs::read_dir(folder.join("mailbox"))
-            .into_iter()
-            .flatten()
-            .map(|entry| entry.unwrap())
-            .map(|entry| (entry.metadata().unwrap().modified().unwrap(), entry.path()))
-            .collect();
-        mails.sort();
-        let texts: Vec<_> = mails
-            .iter()
-            .map(|(_, path)| fs::read_to_string(path).unwrap())
-            .filter(|text| text.trim_end().ends_with("--"))
-            .collect();
-        if texts.len() >= count {
-            assert_eq!(texts.len(), count, "{texts:?}");
-            return texts;
-        }
-        assert!(Instant::now() < deadline, "{count} mails are still awaited");
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
 }
 
 #[tokio::test]

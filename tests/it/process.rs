@@ -6,7 +6,7 @@ use std::{
     path::{Path, PathBuf},
     process::{Child, Command, ExitStatus, Stdio},
     sync::mpsc,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use bytes::Bytes;
@@ -109,7 +109,8 @@ impl Process {
         Self::start(command.arg("--dispatcher"), "delivering, ")
     }
 
-    fn start(command: &mut Command, last: &str) -> Self {
+    /// A process that has printed its last line.
+    pub(crate) fn start(command: &mut Command, last: &str) -> Self {
         let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
         let (sender, lines) = mpsc::channel();
         let stdout = BufReader::new(child.stdout.take().unwrap());
@@ -227,6 +228,31 @@ impl Peer {
 
 fn body(username: &str) -> String {
     json!({"username": username, "orgId": ORG}).to_string()
+}
+
+/// The mails in the folder once there are `count`, oldest first.
+pub(crate) async fn mails(folder: &Path, count: usize) -> Vec<String> {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        let mut mails: Vec<_> = fs::read_dir(folder.join("mailbox"))
+            .into_iter()
+            .flatten()
+            .map(|entry| entry.unwrap())
+            .map(|entry| (entry.metadata().unwrap().modified().unwrap(), entry.path()))
+            .collect();
+        mails.sort();
+        let texts: Vec<_> = mails
+            .iter()
+            .map(|(_, path)| fs::read_to_string(path).unwrap())
+            .filter(|text| text.trim_end().ends_with("--"))
+            .collect();
+        if texts.len() >= count {
+            assert_eq!(texts.len(), count, "{texts:?}");
+            return texts;
+        }
+        assert!(Instant::now() < deadline, "{count} mails are still awaited");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
 }
 
 /// The code in a mail's text.

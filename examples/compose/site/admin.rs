@@ -3,7 +3,7 @@
 //! A session is no substitute for the API's checks, nor they for it. The service for new codes
 //! stands behind one or the other, and each place says which.
 
-use std::{convert::Infallible, error::Error, sync::Arc};
+use std::{convert::Infallible, error::Error, fmt, sync::Arc};
 
 use axum::{
     Form, Router,
@@ -12,6 +12,7 @@ use axum::{
     routing::{get, post},
 };
 use axum_login::{AuthManagerLayerBuilder, AuthSession, AuthUser, AuthnBackend, login_required};
+use ring::digest::{Digest, SHA256, digest};
 use serde::Deserialize;
 use tower_registration::{
     app::Permissions,
@@ -19,7 +20,7 @@ use tower_registration::{
     registration::{RegistrationStore, Registrations, ResendRegistration},
     secret::SecretString,
 };
-use tower_sessions::{MemoryStore, SessionManagerLayer};
+use tower_sessions::{SessionManagerLayer, SessionStore};
 
 /// Where a signed-in administrator asks for a user's new code, in the form that the API takes.
 pub(crate) const RESEND_PATH: &str = "/admin/send-registration-email";
@@ -29,6 +30,7 @@ pub(super) fn routes<S: RegistrationStore, H: Handover>(
     registrations: Registrations<S>,
     handover: H,
     password: SecretString,
+    sessions: impl SessionStore + Clone,
 ) -> Result<Router, Box<dyn Error>> {
     let permissions = [
         Permissions::USERS_CREATE,
@@ -41,8 +43,8 @@ pub(super) fn routes<S: RegistrationStore, H: Handover>(
         .build()?;
     // Browsers send this cookie over HTTPS alone, unless told otherwise; the example has none. It
     // is `SameSite=Strict`, so that no page of another site acts for an administrator.
-    let sessions = SessionManagerLayer::new(MemoryStore::default()).with_secure(false);
-    let logins = AuthManagerLayerBuilder::new(Admins(Arc::new(password)), sessions).build();
+    let sessions = SessionManagerLayer::new(sessions).with_secure(false);
+    let logins = AuthManagerLayerBuilder::new(Admins::new(password), sessions).build();
 
     // A program is told 401, a browser is led to the login.
     let service = Router::new()
@@ -58,16 +60,43 @@ pub(super) fn routes<S: RegistrationStore, H: Handover>(
             get(|| async { Html(include_str!("login.html")) }).post(login),
         )
         .route("/logout", post(logout))
+        .route("/", get(|| async { Redirect::to("/admin") }))
         .layer(logins))
 }
 
 /// The one administrator, by a password that was drawn at the start. Passwords that people choose
 /// are kept by a password hash, such as Argon2, and not like this.
-#[derive(Clone, Debug)]
-struct Admins(Arc<SecretString>);
+#[derive(Clone)]
+struct Admins(Arc<Account>);
 
-#[derive(Clone, Debug)]
-struct Admin(Arc<SecretString>);
+#[derive(Clone)]
+struct Admin(Arc<Account>);
+
+struct Account {
+    password: SecretString,
+    /// Of the password, which the random bits in it keep from being guessed. Where there is a
+    /// password hash, of that.
+    digest: Digest,
+}
+
+impl Admins {
+    fn new(password: SecretString) -> Self {
+        let digest = digest(&SHA256, password.expose().as_bytes());
+        Self(Arc::new(Account { password, digest }))
+    }
+}
+
+impl fmt::Debug for Admins {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Admins").finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for Admin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Admin").finish_non_exhaustive()
+    }
+}
 
 #[derive(Deserialize)]
 struct Credentials {
@@ -82,9 +111,10 @@ impl AuthUser for Admin {
         NAME.to_owned()
     }
 
-    /// Ends the sessions of a password that has been changed.
+    /// Ends the sessions of a password that has been changed. It is written into each session, and
+    /// so into the sessions' store: never the password itself.
     fn session_auth_hash(&self) -> &[u8] {
-        self.0.expose().as_bytes()
+        self.0.digest.as_ref()
     }
 }
 
@@ -94,7 +124,7 @@ impl AuthnBackend for Admins {
     type Error = Infallible;
 
     async fn authenticate(&self, shown: Credentials) -> Result<Option<Admin>, Infallible> {
-        let is_right = self.0.matches(shown.password.expose()) && shown.name == NAME;
+        let is_right = self.0.password.matches(shown.password.expose()) && shown.name == NAME;
         Ok(is_right.then(|| Admin(Arc::clone(&self.0))))
     }
 

@@ -2,6 +2,7 @@
 
 mod admin;
 mod api;
+mod rates;
 mod stack;
 
 use std::error::Error;
@@ -15,16 +16,18 @@ use tower_registration::{
     registration::{RegistrationStore, Registrations},
     secret::SecretString,
 };
+use tower_sessions::SessionStore;
 
 pub(crate) use admin::RESEND_PATH as ADMIN_RESEND_PATH;
 pub(crate) use stack::ORIGIN;
 
-/// All routes. `password` is the administrator's.
+/// All routes. `password` is the administrator's. Called on a Tokio runtime.
 pub(crate) fn router<R, G, S, H>(
     verify: VerifyRequest<R, G>,
     registrations: Registrations<S>,
     handover: H,
     password: SecretString,
+    sessions: impl SessionStore + Clone,
 ) -> Result<Router, Box<dyn Error>>
 where
     R: AppRegistry,
@@ -33,6 +36,6 @@ where
     H: Handover,
 {
     let api = api::routes(verify, registrations.clone(), handover.clone())?;
-    let pages = admin::routes(registrations, handover, password)?;
+    let pages = admin::routes(registrations, handover, password, sessions)?;
     stack::around(api.merge(pages))
 }

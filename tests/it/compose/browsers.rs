@@ -1,6 +1,14 @@
-//! CORS, compression, sessions: what a browser sends and reads.
+//! CORS, compression, sessions, caches: what a browser sends and reads.
 
-use axum::{Extension, Router, body::Bytes, routing::put};
+use std::sync::{Arc, OnceLock};
+
+use axum::{
+    Extension, Router,
+    body::{Body, Bytes, to_bytes},
+    extract::{Request, State},
+    middleware::{Next, from_fn_with_state},
+    routing::put,
+};
 use http::{HeaderValue, Method, StatusCode};
 use tower::{ServiceBuilder, service_fn};
 use tower_http::{
@@ -18,10 +26,10 @@ use crate::{
     support::{Answer, Call, JANE, send, signing_key, start},
 };
 
-const ORIGIN: &str = "https://app.example.com";
+pub(super) const ORIGIN: &str = "https://app.example.com";
 const ALLOWED: &str = "access-control-allow-origin";
 
-fn cors() -> CorsLayer {
+pub(super) fn cors() -> CorsLayer {
     CorsLayer::new()
         .allow_origin(ORIGIN.parse::<HeaderValue>().unwrap())
         .allow_methods([Method::PUT])
@@ -29,7 +37,7 @@ fn cors() -> CorsLayer {
 }
 
 /// What a browser asks before it sends a call: without any credentials.
-fn preflight() -> Call {
+pub(super) fn preflight() -> Call {
     honest()
         .method(Method::OPTIONS)
         .without("x-dfns-appid")
@@ -93,6 +101,16 @@ async fn compression_outside_of_the_checks_leaves_one_answer_for_all_users() {
     assert_eq!(endpoint.mails().await, 1);
 }
 
+#[tokio::test(start_paused = true)]
+async fn compression_as_it_is_leaves_the_endpoints_answer_as_it_is() {
+    let router = Endpoint::new().route().layer(new_checks());
+    let router = router.layer(CompressionLayer::new());
+    let answer = through_router(&router, gzip_reader(USERS[0])).await;
+    answer.assert_success();
+    assert!(!answer.headers.contains_key("content-encoding"));
+    assert_eq!(answer.body, r#"{"message":"success"}"#);
+}
+
 #[tokio::test]
 async fn compression_within_the_checks_passes_rejections_by() {
     let outside = route().layer(new_checks()).layer(CompressionLayer::new());
@@ -146,6 +164,18 @@ async fn a_compressed_body_is_verified_as_it_was_sent_and_so_opened_within_the_c
         .assert_error(401, "ApiSignatureInvalid");
 }
 
+#[tokio::test]
+async fn whether_a_body_is_opened_depends_on_a_header_that_nobody_signed() {
+    let echo = Router::new().route(PATH, put(|body: Bytes| async { body }));
+    let stack = ServiceBuilder::new()
+        .layer(new_checks())
+        .layer(RequestDecompressionLayer::new());
+    let without = compressed(JANE).await.without("content-encoding");
+    let answer = through_router(&echo.layer(stack), without).await;
+    answer.assert_success();
+    assert_eq!(answer.body, gzip(JANE).await);
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_body_that_grows_when_it_is_opened_is_bounded_by_the_endpoint_again() {
     let endpoint = Endpoint::new();
@@ -189,4 +219,38 @@ async fn a_session_around_the_checks_breaks_no_signature_opens_no_door_and_is_no
     let refused = through_router(&router, without_credentials).await;
     refused.assert_error(401, "AppInvalid");
     assert!(!refused.headers.contains_key("set-cookie"));
+}
+
+/// Answers all requests as the first one was, whatever `cache-control` says.
+async fn cached(
+    State(kept): State<Arc<OnceLock<Bytes>>>,
+    request: Request,
+    next: Next,
+) -> axum::response::Response {
+    let Some(kept) = kept.get().cloned() else {
+        let (parts, body) = next.run(request).await.into_parts();
+        let body = to_bytes(body, usize::MAX).await.unwrap();
+        kept.set(body.clone()).unwrap();
+        return http::Response::from_parts(parts, Body::from(body));
+    };
+    http::Response::new(Body::from(kept))
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_cache_within_the_checks_answers_for_the_endpoint_and_no_mail_goes_out() {
+    for (is_cached, mails) in [(false, 1), (true, 0)] {
+        let endpoint = Endpoint::new();
+        let mut router = endpoint.route();
+        if is_cached {
+            let kept = Arc::new(OnceLock::new());
+            router = router.layer(from_fn_with_state(kept, cached));
+        }
+        let router = router.layer(new_checks());
+        for username in ["nobody@example.co", "jane@example.co"] {
+            let answer = through_router(&router, honest().user(username)).await;
+            answer.assert_success();
+            assert_eq!(answer.body, r#"{"message":"success"}"#);
+        }
+        assert_eq!(endpoint.mails().await, mails);
+    }
 }

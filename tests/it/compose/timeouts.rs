@@ -5,7 +5,7 @@ use std::{convert::Infallible, future, sync::Arc, time::Duration};
 use axum::{Router, body::Body};
 use http::StatusCode;
 use tokio::time::{Instant, timeout};
-use tower::{ServiceBuilder, ServiceExt};
+use tower::ServiceExt;
 use tower_http::timeout::TimeoutLayer;
 use tower_registration::{
     VerifyRequest,
@@ -91,18 +91,26 @@ impl RegistrationStore for Slow {
     }
 }
 
+/// On which side of the checks a timeout is.
+#[derive(Clone, Copy)]
+enum Side {
+    Outside,
+    Within,
+}
+
 /// The endpoint's statuses for a user who gets a code and for one who is not there.
-async fn statuses(work: Duration, step: Duration, limit: Duration) -> [u16; 2] {
+async fn statuses(work: Duration, step: Duration, limit: Duration, side: Side) -> [u16; 2] {
     let registrations: Registrations<Slow> = users::registrations(Slow(users::store(), work));
     let deliverer = Deliverer::new(registrations.clone(), MemoryMailer::new());
     let resend = ResendRegistration::builder(registrations, Courier::new(deliverer))
         .answer_grid(step)
         .build()
         .unwrap();
-    let stack = ServiceBuilder::new()
-        .layer(after(limit))
-        .layer(new_checks());
-    let router = Router::new().route_service(PATH, resend).layer(stack);
+    let route = Router::new().route_service(PATH, resend);
+    let router = match side {
+        Side::Outside => route.layer(new_checks()).layer(after(limit)),
+        Side::Within => route.layer(after(limit)).layer(new_checks()),
+    };
     let pending = through_router(&router, honest().user("jane@example.co")).await;
     let unknown = through_router(&router, honest().user("nobody@example.co")).await;
     [pending, unknown].map(|answer| answer.status.as_u16())
@@ -111,10 +119,14 @@ async fn statuses(work: Duration, step: Duration, limit: Duration) -> [u16; 2] {
 #[tokio::test(start_paused = true)]
 async fn a_timeout_between_the_step_and_the_work_tells_who_has_an_account() {
     let (work, between) = (STEP * 2, STEP * 3 / 2);
-    assert_eq!(statuses(work, STEP, between).await, [503, 200]);
-    // With a step above the work it says nothing, be it longer or shorter than the step.
-    assert_eq!(statuses(work, STEP * 4, between).await, [503, 503]);
-    assert_eq!(statuses(work, STEP * 4, STEP * 5).await, [200, 200]);
+    for side in [Side::Outside, Side::Within] {
+        assert_eq!(statuses(work, STEP, between, side).await, [503, 200]);
+        // Longer than the work and the step in which it ends, it says nothing.
+        assert_eq!(statuses(work, STEP, STEP * 4, side).await, [200, 200]);
+        // Nor with a step above the work, be it longer or shorter than the step.
+        assert_eq!(statuses(work, STEP * 4, between, side).await, [503, 503]);
+        assert_eq!(statuses(work, STEP * 4, STEP * 5, side).await, [200, 200]);
+    }
 }
 
 /// A registry that never answers.
