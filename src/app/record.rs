@@ -207,7 +207,9 @@ impl Application {
             index.conditional_assign(&place, here & !found);
             found |= here;
         }
-        bool::from(found).then(|| usize::try_from(index).ok()).flatten()
+        bool::from(found)
+            .then(|| usize::try_from(index).ok())
+            .flatten()
     }
 }
 

@@ -6,6 +6,7 @@ mod compose;
 mod conformance;
 mod delivery;
 mod dependencies;
+mod example_hyper;
 mod example_server;
 mod languages;
 mod layers;
