@@ -2,6 +2,7 @@
 //! server say.
 
 mod commands;
+mod dependencies;
 mod environment;
 mod figures;
 
