@@ -8,6 +8,7 @@ mod delivery;
 mod dependencies;
 mod example_hyper;
 mod example_server;
+mod guide;
 mod languages;
 mod layers;
 mod mail;
