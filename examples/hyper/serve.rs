@@ -20,7 +20,7 @@ use tower::{BoxError, Service};
 /// How long the head of a request may take, and the wait for the next one, over HTTP/1.1.
 pub(crate) const HEAD: Duration = Duration::from_secs(10);
 /// How long a connection takes requests. Then it has as long again for those that it took.
-pub(crate) const LIFETIME: Duration = Duration::from_secs(60);
+pub(crate) const LIFETIME: Duration = Duration::from_mins(1);
 
 /// Serves so many connections at once, fewer than there are file descriptors (`ulimit -n`). Others
 /// wait in the system's queue.
