@@ -18,7 +18,10 @@
 //!     app::{AppId, Application, StaticApps},
 //!     backend::memory::{MemoryMailer, MemoryRegistrations, MemoryReplayGuard},
 //!     delivery::{Courier, Deliverer},
-//!     registration::{self, RegistrationKey, Registrations, ResendRegistration},
+//!     registration::{
+//!         self, OrgId, Registration, RegistrationKey, Registrations, ResendRegistration, UserId,
+//!         UserKind, Username,
+//!     },
 //! };
 //!
 //! # #[tokio::main(flavor = "current_thread")]
@@ -32,7 +35,13 @@
 //!     .build()?;
 //!
 //! let store = MemoryRegistrations::new();                      // your `RegistrationStore`
+//! let jane = UserId {
+//!     org_id: OrgId::new("example-org-id")?,
+//!     username: Username::new("jane@example.co")?,
+//! };
+//! store.insert_if_absent(&jane, Registration::pending(UserKind::EndUser, "jane@example.co"));
 //! let mailer = MemoryMailer::new();                            // your `Mailer`
+//! // With a store that survives a restart, a key that does too: `RegistrationKey::from_hex`.
 //! let registrations = Registrations::new(store, RegistrationKey::generate()?);
 //! let courier = Courier::new(Deliverer::new(registrations.clone(), mailer));
 //! let resend = ResendRegistration::builder(registrations, courier).build()?;

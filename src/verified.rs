@@ -1,8 +1,10 @@
 //! The proofs that checks leave in a request's extensions.
 //!
 //! One [`Verified`] value holds them all. Its fields can be filled by this crate's checks alone:
-//! whoever finds a proof may rely on it. What a proof is worth ends where something between the
-//! check and the reader changes the request: mount what rewrites requests outside of the checks.
+//! whoever finds a proof may rely on it. It is about the request as it came to the checks. What
+//! changes a request goes neither outside of them, where it would change what was signed, nor, if it
+//! can be helped, between them and the reader, who would read what nobody proved: see
+//! [`compose`](crate::guide::compose).
 //!
 //! ```
 //! use http::Request;
@@ -86,13 +88,23 @@ impl Verified {
 /// Proof that the request carries the id of an active application and, for a server-side one, a
 /// secret of it that has not expired.
 #[derive(Clone, Debug)]
-pub struct VerifiedApp(pub(crate) Arc<Application>);
+pub struct VerifiedApp {
+    pub(crate) application: Arc<Application>,
+    pub(crate) secret: Option<usize>,
+}
 
 impl VerifiedApp {
     /// The application's record.
     #[must_use]
     pub fn application(&self) -> &Arc<Application> {
-        &self.0
+        &self.application
+    }
+
+    /// Which of the application's secrets the request carries, counted from 0 in the record's
+    /// order; `None` for a client-side application, which has none.
+    #[must_use]
+    pub fn secret_index(&self) -> Option<usize> {
+        self.secret
     }
 }
 

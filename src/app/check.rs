@@ -63,10 +63,13 @@ impl<R: AppRegistry, B> Check<B> for AppCheck<R> {
         let app = ready!(answer.poll(cx))
             .map_err(|error| Rejection::unavailable("application registry failed", error))?
             .ok_or_else(|| Rejection::new(RejectionKind::AppInvalid, "application is unknown: ids are compared byte for byte with those of the registry"))?;
-        self.settings.verdict(&app, request)?;
+        let secret = self.settings.verdict(&app, request)?;
         // Nothing that was proved before is kept: all of it was about who is proved now.
         *Verified::of_mut(request.extensions_mut()) = Verified {
-            app: Some(VerifiedApp(app)),
+            app: Some(VerifiedApp {
+                application: app,
+                secret,
+            }),
             ..Verified::default()
         };
         Poll::Ready(Ok(()))
@@ -82,7 +85,12 @@ impl<R, B> Mount<B> for AppCheck<R> {
 }
 
 impl Settings {
-    fn verdict<B>(&self, app: &Application, request: &Request<B>) -> Result<(), Rejection> {
+    /// Which of the application's secrets the request carries, if it needs one.
+    fn verdict<B>(
+        &self,
+        app: &Application,
+        request: &Request<B>,
+    ) -> Result<Option<usize>, Rejection> {
         if !app.is_active() {
             return Err(Rejection::new(
                 RejectionKind::AppInvalid,
@@ -90,18 +98,17 @@ impl Settings {
             ));
         }
         if app.kind() == AppKind::ClientSideApplication {
-            return Ok(());
+            return Ok(None);
         }
         let secret = self
             .names
             .require(request.headers(), Credential::AppSecret)?;
-        if app.has_secret(secret, self.clock.now()) {
-            Ok(())
-        } else {
-            Err(Rejection::new(
+        match app.secret_index(secret, self.clock.now()) {
+            Some(index) => Ok(Some(index)),
+            None => Err(Rejection::new(
                 RejectionKind::AppSecretInvalid,
                 "application secret is wrong or has expired",
-            ))
+            )),
         }
     }
 }

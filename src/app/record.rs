@@ -4,9 +4,10 @@ use std::{collections::BTreeSet, fmt};
 
 use chrono::{DateTime, Utc};
 use ring::digest;
+use subtle::{Choice, ConditionallySelectable, ConstantTimeEq};
 
 use super::AppId;
-use crate::{secret, signature::VerifyingKey};
+use crate::signature::VerifyingKey;
 
 /// What an application has to prove.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Deserialize, serde::Serialize)]
@@ -190,11 +191,25 @@ impl Application {
     /// in constant time.
     #[must_use]
     pub fn has_secret(&self, candidate: &str, now: DateTime<Utc>) -> bool {
+        self.secret_index(candidate, now).is_some()
+    }
+
+    /// Which of its secrets `candidate` is, if that has not expired: the first, if it is several.
+    /// Looks at every secret; the time does not depend on which one it is, nor on how far it is
+    /// right.
+    pub(crate) fn secret_index(&self, candidate: &str, now: DateTime<Utc>) -> Option<usize> {
         let hash = sha256(candidate);
-        self.secrets.iter().fold(false, |found, secret| {
+        let mut found = Choice::from(0);
+        let mut index = 0;
+        for (place, secret) in (0_u64..).zip(&self.secrets) {
             let live = secret.expires_at.is_none_or(|expires_at| now < expires_at);
-            found | (secret::equal(&secret.hash, &hash) & live)
-        })
+            let here = secret.hash[..].ct_eq(&hash) & Choice::from(u8::from(live));
+            index.conditional_assign(&place, here & !found);
+            found |= here;
+        }
+        bool::from(found)
+            .then(|| usize::try_from(index).ok())
+            .flatten()
     }
 }
 
@@ -228,6 +243,31 @@ mod tests {
         assert!(app.has_secret("new", now + TimeDelta::seconds(1)));
         assert!(!app.has_secret("", now));
         assert!(AppSecretHash::of("").is_err());
+    }
+
+    #[test]
+    fn a_secret_is_found_where_it_is_first_and_has_not_expired() {
+        let now = DateTime::UNIX_EPOCH;
+        let hash = |secret| AppSecretHash::of(secret).unwrap();
+        let secrets = vec![
+            hash("twice").expiring(now),
+            hash("once"),
+            hash("twice"),
+            hash("twice").expiring(now + TimeDelta::seconds(1)),
+            hash("last"),
+        ];
+        let app = Application::server_side(AppId::new("app").unwrap(), secrets, vec![]);
+        for (candidate, index) in [
+            ("once", Some(1)),
+            ("twice", Some(2)),
+            ("last", Some(4)),
+            ("never", None),
+            ("", None),
+        ] {
+            assert_eq!(app.secret_index(candidate, now), index, "{candidate}");
+        }
+        let none = Application::server_side(AppId::new("app").unwrap(), vec![], vec![]);
+        assert_eq!(none.secret_index("once", now), None);
     }
 
     #[test]

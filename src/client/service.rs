@@ -301,7 +301,10 @@ mod tests {
             vec![],
             vec![key.verifying_key().clone()],
         );
-        let app = VerifiedApp(Arc::new(app));
+        let app = VerifiedApp {
+            application: Arc::new(app),
+            secret: None,
+        };
         let check = SignatureCheck::builder().profiles([TransportProfile::RECEIVED]);
         let inner = service_fn(async |request: Request<CheckedBody<Incoming>>| {
             let mut response = Response::new(Full::<Bytes>::default());

@@ -281,7 +281,10 @@ mod tests {
     }
 
     fn as_app<B>(mut request: Request<B>, app: Application) -> Request<B> {
-        Verified::of_mut(request.extensions_mut()).app = Some(VerifiedApp(Arc::new(app)));
+        Verified::of_mut(request.extensions_mut()).app = Some(VerifiedApp {
+            application: Arc::new(app),
+            secret: Some(0),
+        });
         request
     }
 

@@ -4,6 +4,7 @@
 //! `REWRITE_MAILS=1 cargo test --test it languages::` writes the files anew.
 
 mod arabic;
+mod narrow;
 
 use std::{collections::BTreeSet, env, fs, path::Path};
 

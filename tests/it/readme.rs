@@ -2,6 +2,7 @@
 //! server say.
 
 mod commands;
+mod dependencies;
 mod environment;
 mod figures;
 
@@ -112,7 +113,8 @@ fn the_front_page_names_the_same_features() {
 
 /// The steps of a mount example: neither its imports, its mailer nor its comments.
 fn steps(page: &str) -> Vec<String> {
-    let example = section(page, "Mount it").split("```").nth(1).unwrap();
+    let mut blocks = section(page, "Mount it").split("```").skip(1).step_by(2);
+    let example = blocks.find(|block| block.contains("let app = ")).unwrap();
     let steps = example
         .lines()
         .map(|line| line.split("//").next().unwrap().trim());

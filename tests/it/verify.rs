@@ -522,15 +522,22 @@ async fn handlers_find_the_proofs_and_only_those_that_were_made() {
         .layer(verify(&ManualClock::at(start())))
         .service(service_fn(|request: Request<_>| async move {
             let verified = Verified::of(request.extensions());
-            let app = verified.app().expect("the application").application();
+            let proof = verified.app().expect("the application");
+            let app = proof.application();
             assert!(verified.nonce().is_some());
             assert!(verified.user_action().is_none());
             let signed = verified.signature().map(|signature| {
                 assert_eq!(signature.key_index(), 0);
                 signature.profile()
             });
-            let expected = (app.kind() == AppKind::ServerSideApplication).then_some("node");
-            assert_eq!(signed, expected, "{}", app.id());
+            let is_server_side = app.kind() == AppKind::ServerSideApplication;
+            assert_eq!(signed, is_server_side.then_some("node"), "{}", app.id());
+            assert_eq!(
+                proof.secret_index(),
+                is_server_side.then_some(0),
+                "{}",
+                app.id()
+            );
             Ok::<_, Infallible>(http::Response::new(Full::<Bytes>::default()))
         }));
     for call in [Call::client_app(start()), Call::server_app(start())] {

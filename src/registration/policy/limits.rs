@@ -6,6 +6,18 @@ use chrono::TimeDelta;
 
 use super::budget::Budget;
 
+/// How long a code is accepted, unless set otherwise: 4 h.
+pub const DEFAULT_CODE_LIFETIME: Duration = Duration::from_hours(4);
+/// For how long after a code no other is made, unless set otherwise: 60 s.
+pub const DEFAULT_COOLDOWN: Duration = Duration::from_mins(1);
+/// Codes an hour for each user, unless set otherwise.
+pub const DEFAULT_PER_HOUR: u32 = 5;
+/// Codes a day for each user, unless set otherwise.
+pub const DEFAULT_PER_DAY: u32 = 10;
+/// Wrong guesses a day for each user, unless set otherwise.
+pub const DEFAULT_GUESSES_PER_DAY: u32 = 20;
+/// Tries at one mail, unless set otherwise.
+pub const DEFAULT_ATTEMPTS: u32 = 5;
 /// Shortest lifetime of a code. So short a one is for tests: no mail arrives in time.
 pub const MIN_CODE_LIFETIME: Duration = Duration::from_secs(1);
 /// Longest lifetime of a code: 30 days.
@@ -94,18 +106,18 @@ pub struct PolicyBuilder {
 impl Default for PolicyBuilder {
     fn default() -> Self {
         Self {
-            code_lifetime: Duration::from_hours(4),
-            cooldown: Duration::from_mins(1),
-            per_hour: 5,
-            per_day: 10,
-            guesses_per_day: 20,
-            max_attempts: 5,
+            code_lifetime: DEFAULT_CODE_LIFETIME,
+            cooldown: DEFAULT_COOLDOWN,
+            per_hour: DEFAULT_PER_HOUR,
+            per_day: DEFAULT_PER_DAY,
+            guesses_per_day: DEFAULT_GUESSES_PER_DAY,
+            max_attempts: DEFAULT_ATTEMPTS,
         }
     }
 }
 
 impl PolicyBuilder {
-    /// How long a code is accepted: 4 h by default, [`MIN_CODE_LIFETIME`] to
+    /// How long a code is accepted: [`DEFAULT_CODE_LIFETIME`] by default, [`MIN_CODE_LIFETIME`] to
     /// [`MAX_CODE_LIFETIME`].
     pub fn code_lifetime(self, code_lifetime: Duration) -> Self {
         Self {
@@ -114,23 +126,24 @@ impl PolicyBuilder {
         }
     }
 
-    /// For how long after a code no other is made: 60 s by default, zero for none, at most
-    /// [`MAX_COOLDOWN`]. Longer than the code's lifetime, it leaves users without a code meanwhile.
+    /// For how long after a code no other is made: [`DEFAULT_COOLDOWN`] by default, zero for
+    /// none, at most [`MAX_COOLDOWN`]. Longer than the code's lifetime, it leaves users without a code meanwhile.
     pub fn cooldown(self, cooldown: Duration) -> Self {
         Self { cooldown, ..self }
     }
 
-    /// Codes an hour for each user: 5 by default, 1 to [`MAX_CAP`].
+    /// Codes an hour for each user: [`DEFAULT_PER_HOUR`] by default, 1 to [`MAX_CAP`].
     pub fn per_hour(self, per_hour: u32) -> Self {
         Self { per_hour, ..self }
     }
 
-    /// Codes a day for each user: 10 by default, 1 to [`MAX_CAP`].
+    /// Codes a day for each user: [`DEFAULT_PER_DAY`] by default, 1 to [`MAX_CAP`].
     pub fn per_day(self, per_day: u32) -> Self {
         Self { per_day, ..self }
     }
 
-    /// Wrong guesses a day for each user, across codes: 20 by default, 1 to [`MAX_CAP`].
+    /// Wrong guesses a day for each user, across codes: [`DEFAULT_GUESSES_PER_DAY`] by default, 1
+    /// to [`MAX_CAP`].
     pub fn guesses_per_day(self, guesses_per_day: u32) -> Self {
         Self {
             guesses_per_day,
@@ -138,7 +151,7 @@ impl PolicyBuilder {
         }
     }
 
-    /// Tries at one mail before it is given up: 5 by default, 1 to [`MAX_ATTEMPTS`].
+    /// Tries at one mail before it is given up: [`DEFAULT_ATTEMPTS`] by default, 1 to [`MAX_ATTEMPTS`].
     pub fn max_attempts(self, max_attempts: u32) -> Self {
         Self {
             max_attempts,

@@ -53,8 +53,9 @@ use chrono::{DateTime, TimeDelta, Utc};
 
 pub use issue::{Kept, Reissue, reissue};
 pub use limits::{
-    MAX_ATTEMPTS, MAX_CAP, MAX_CODE_LIFETIME, MAX_COOLDOWN, MIN_CODE_LIFETIME, Policy,
-    PolicyBuilder, PolicyError,
+    DEFAULT_ATTEMPTS, DEFAULT_CODE_LIFETIME, DEFAULT_COOLDOWN, DEFAULT_GUESSES_PER_DAY,
+    DEFAULT_PER_DAY, DEFAULT_PER_HOUR, MAX_ATTEMPTS, MAX_CAP, MAX_CODE_LIFETIME, MAX_COOLDOWN,
+    MIN_CODE_LIFETIME, Policy, PolicyBuilder, PolicyError,
 };
 pub use mail::{MAX_LEASE, Settlement, When, is_sendable, lease, leased, settle};
 pub use redeem::{Redeem, Refusal, redeem};

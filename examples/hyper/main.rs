@@ -2,15 +2,12 @@
 //! and a mailer of one's own.
 //!
 //! `cargo run --example hyper` listens on `127.0.0.1:3000`, or on what `LISTEN` says. It prints
-//! the mails instead of sending them.
+//! the mails instead of sending them; its log is on standard error (`RUST_LOG`).
+
+mod serve;
 
 use std::{convert::Infallible, env, error::Error, fmt};
 
-use hyper_util::{
-    rt::{TokioExecutor, TokioIo},
-    server::conn::auto,
-    service::TowerToHyperService,
-};
 use tokio::net::TcpListener;
 use tower::ServiceBuilder;
 use tower_registration::{
@@ -24,6 +21,8 @@ use tower_registration::{
         Username,
     },
 };
+
+const CONNECTIONS: usize = 500;
 
 /// Shows mails instead of sending them.
 #[derive(Debug)]
@@ -59,6 +58,12 @@ impl Error for NeverFails {}
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
+    let log = env::var("RUST_LOG").unwrap_or_else(|_| "info".to_owned());
+    tracing_subscriber::fmt()
+        .with_writer(std::io::stderr)
+        .with_env_filter(log)
+        .init();
+
     let store = MemoryRegistrations::new();
     let jane = UserId {
         org_id: OrgId::new("example-org-id")?,
@@ -68,6 +73,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
         &jane,
         Registration::pending(UserKind::EndUser, "jane@example.co"),
     );
+    // For a store that stays, a key that stays: `RegistrationKey::from_hex`.
     let registrations = Registrations::new(store, RegistrationKey::generate()?);
     let mailer = Printer(DefaultTemplate::for_product("Example")?);
     let courier = Courier::new(Deliverer::new(registrations.clone(), mailer));
@@ -85,17 +91,6 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let listen = env::var("LISTEN").unwrap_or_else(|_| "127.0.0.1:3000".to_owned());
     let listener = TcpListener::bind(listen).await?;
     println!("listening on http://{}", listener.local_addr()?);
-    loop {
-        let (stream, _) = listener.accept().await?;
-        let service = TowerToHyperService::new(service.clone());
-        tokio::spawn(async move {
-            let connection = auto::Builder::new(TokioExecutor::new());
-            if let Err(error) = connection
-                .serve_connection(TokioIo::new(stream), service)
-                .await
-            {
-                eprintln!("connection: {error}");
-            }
-        });
-    }
+    serve::serve(listener, CONNECTIONS, service).await;
+    Ok(())
 }
