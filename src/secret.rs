@@ -17,7 +17,7 @@ use zeroize::{Zeroize, ZeroizeOnDrop};
 /// assert!(!secret.matches("correct horse battery stable"));
 /// ```
 #[derive(Clone, Zeroize, ZeroizeOnDrop)]
-pub struct SecretString(String);
+pub struct SecretString(String); // compared by `matches`, read by `expose`
 
 impl SecretString {
     /// The text itself. Whoever calls this answers for where it goes.

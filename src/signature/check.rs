@@ -81,6 +81,8 @@ impl SignatureCheck {
     }
 }
 
+// The body does not fit, then, and not what it lacks first.
+#[diagnostic::do_not_recommend]
 impl<B> Check<CheckedBody<B>> for SignatureCheck
 where
     B: Body,

@@ -132,7 +132,7 @@ pub enum UserActionOutcome {
 /// 3. An error means that nothing is known; the request is refused with 503.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is no user action verifier",
-    note = "implement `UserActionVerifier`, or leave `.user_action(…)` away"
+    note = "implement `tower_registration::user_action::UserActionVerifier`, or leave `.user_action(…)` away"
 )]
 pub trait UserActionVerifier: Send + Sync + 'static {
     /// Why no decision could be made.
