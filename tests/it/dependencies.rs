@@ -2,13 +2,23 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    fs,
+    path::Path,
     process::Command,
+    sync::LazyLock,
 };
 
 use serde_json::Value;
 
 const PAGE: &str = include_str!("../../src/docs/dependencies.md");
-const MANIFEST: &str = include_str!("../../Cargo.toml");
+
+/// The manifest as it was written; a package has it beside cargo's own.
+pub(crate) static MANIFEST: LazyLock<String> = LazyLock::new(|| {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let files = ["Cargo.toml.orig", "Cargo.toml"].map(|name| root.join(name));
+    let written = files.iter().find(|file| file.is_file()).unwrap();
+    fs::read_to_string(written).unwrap()
+});
 
 /// The crates of the section `[dependencies]`.
 fn of_the_manifest() -> BTreeSet<&'static str> {

@@ -101,9 +101,13 @@ fn all_words() -> Vec<Vec<String>> {
 
 #[test]
 fn the_words_of_every_trait_are_shown_by_a_pinned_message() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    if root.join("Cargo.toml.orig").is_file() {
+        eprintln!("SKIPPED: `tests/ui` is a package of its own, which this one does not hold");
+        return;
+    }
     let mut pinned = Vec::new();
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/ui/cases");
-    files(&folder, "stderr", &mut pinned);
+    files(&root.join("tests/ui/cases"), "stderr", &mut pinned);
     let traits = all_words();
     assert!(traits.len() > 15, "{traits:#?}");
     for words in traits {
