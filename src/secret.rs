@@ -78,4 +78,22 @@ mod tests {
         let secret: SecretString = serde_json::from_str("\"s3cr3t\"").unwrap();
         assert!(secret.matches("s3cr3t"));
     }
+
+    #[test]
+    fn a_derived_debug_shows_no_secret() {
+        #[derive(Debug)]
+        struct Config {
+            name: &'static str,
+            secrets: Vec<SecretString>,
+        }
+
+        let config = Config {
+            name: "acme",
+            secrets: vec![SecretString::from("s3cr3t")],
+        };
+        let shown = format!("{config:?}");
+        assert!(config.name == "acme" && config.secrets[0].matches("s3cr3t"));
+        let redacted = "Config { name: \"acme\", secrets: [SecretString(..)] }";
+        assert_eq!(shown, redacted);
+    }
 }

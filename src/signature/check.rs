@@ -81,7 +81,7 @@ impl SignatureCheck {
     }
 }
 
-// The body does not fit, then, and not what it lacks first.
+// The error is then that the body does not fit, in the words of `Check`, and not what it lacks.
 #[diagnostic::do_not_recommend]
 impl<B> Check<CheckedBody<B>> for SignatureCheck
 where

@@ -79,6 +79,8 @@ pub enum Time {
     },
 }
 
+// What is no function is told what else it may be, and not that it is none.
+#[diagnostic::do_not_recommend]
 impl<F, A, G> ReplayGuardHarness for F
 where
     F: Fn() -> A,

@@ -8,8 +8,8 @@ use tower_registration::{
 
 fn main() {
     let guard = MemoryReplayGuard::builder().build().unwrap();
-    drop(conformance::app_registry::all(&StaticApps::default()));
-    drop(conformance::mailer::all(&MemoryMailer::new()));
-    drop(conformance::registration_store::all(&MemoryRegistrations::new()));
-    drop(conformance::replay_guard::all(&guard));
+    let _ = conformance::app_registry::all(&StaticApps::default());
+    let _ = conformance::mailer::all(&MemoryMailer::new());
+    let _ = conformance::registration_store::all(&MemoryRegistrations::new());
+    let _ = conformance::replay_guard::all(&guard);
 }
