@@ -39,7 +39,7 @@ use chrono::{DateTime, TimeDelta, Timelike, Utc};
 /// back could reopen (a used nonce, an expired code) is guarded where it is kept.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is no clock",
-    note = "use `tower_registration::clock::SystemClock`, or `ManualClock` in tests"
+    note = "use `tower_registration::clock::SystemClock`, or `tower_registration::clock::ManualClock` in tests"
 )]
 pub trait Clock: Send + Sync + 'static {
     /// The current time.

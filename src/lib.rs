@@ -142,10 +142,24 @@ pub mod threats {}
 #[doc = include_str!("docs/performance.md")]
 pub mod performance {}
 
-#[cfg(doc)]
+// Its code is compiled where the features that it shows are on.
+#[cfg(all(
+    doc,
+    any(
+        not(doctest),
+        all(
+            feature = "axum",
+            feature = "client",
+            feature = "conformance",
+            feature = "postgres",
+            feature = "smtp",
+            feature = "sqlite",
+        ),
+    ),
+))]
 pub mod guide;
 
 /// Compiles the README's example.
-#[cfg(doctest)]
+#[cfg(all(doctest, feature = "smtp"))]
 #[doc = include_str!("../README.md")]
 struct Readme;

@@ -17,7 +17,7 @@ use zeroize::{Zeroize, ZeroizeOnDrop};
 /// assert!(!secret.matches("correct horse battery stable"));
 /// ```
 #[derive(Clone, Zeroize, ZeroizeOnDrop)]
-pub struct SecretString(String);
+pub struct SecretString(String); // compared by `matches`, read by `expose`
 
 impl SecretString {
     /// The text itself. Whoever calls this answers for where it goes.
@@ -77,5 +77,23 @@ mod tests {
         }
         let secret: SecretString = serde_json::from_str("\"s3cr3t\"").unwrap();
         assert!(secret.matches("s3cr3t"));
+    }
+
+    #[test]
+    fn a_derived_debug_shows_no_secret() {
+        #[derive(Debug)]
+        struct Config {
+            name: &'static str,
+            secrets: Vec<SecretString>,
+        }
+
+        let config = Config {
+            name: "acme",
+            secrets: vec![SecretString::from("s3cr3t")],
+        };
+        let shown = format!("{config:?}");
+        assert!(config.name == "acme" && config.secrets[0].matches("s3cr3t"));
+        let redacted = "Config { name: \"acme\", secrets: [SecretString(..)] }";
+        assert_eq!(shown, redacted);
     }
 }

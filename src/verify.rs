@@ -17,7 +17,8 @@
 //! What a proxy in front may change is told in [`signature`](crate::signature); what other layers may, in
 //! the guide's page on [composing](crate::guide::compose).
 //!
-//! ```
+#![cfg_attr(feature = "client", doc = "```")]
+#![cfg_attr(not(feature = "client"), doc = "```ignore")]
 //! use std::convert::Infallible;
 //! use bytes::Bytes;
 //! use chrono::{DateTime, Utc};

@@ -24,7 +24,7 @@ use super::{AppId, Application};
 /// behind [`CachedApps`](super::CachedApps).
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is no application registry",
-    note = "give one to `.apps(…)`: `StaticApps` from configuration, or your own `AppRegistry`"
+    note = "give one to `.apps(…)`: `tower_registration::app::StaticApps` from configuration, or your own `tower_registration::app::AppRegistry`"
 )]
 pub trait AppRegistry: Send + Sync + 'static {
     /// Why the registry could not answer.

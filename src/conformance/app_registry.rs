@@ -15,7 +15,7 @@ use crate::{
 /// Opens registries to be put to the test.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` opens no application registries to test",
-    note = "implement `tower_registration::conformance::AppRegistryHarness`"
+    note = "implement `tower_registration::conformance::app_registry::AppRegistryHarness`"
 )]
 pub trait AppRegistryHarness {
     /// What is put to the test.

@@ -28,7 +28,7 @@ const AFTERMATH: Duration = Duration::from_millis(300);
 /// Opens mailers to be put to the test, and looks at where their mails go.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` opens no mailers to test",
-    note = "implement `tower_registration::conformance::MailerHarness`"
+    note = "implement `tower_registration::conformance::mailer::MailerHarness`"
 )]
 pub trait MailerHarness {
     /// What is put to the test.

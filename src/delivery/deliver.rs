@@ -35,7 +35,10 @@ pub struct Deliverer<S, M> {
 impl<S, M> Deliverer<S, M> {
     /// Delivers what is owed in `registrations` through `mailer`, in the default [`Timing`].
     #[must_use]
-    pub fn new(registrations: Registrations<S>, mailer: M) -> Self {
+    pub fn new(registrations: Registrations<S>, mailer: M) -> Self
+    where
+        M: Mailer,
+    {
         Self {
             registrations,
             mailer: Arc::new(mailer),

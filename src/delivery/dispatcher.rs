@@ -67,13 +67,19 @@ struct Signals {
 impl<S, M> Dispatcher<S, M> {
     /// A dispatcher of the default [`DispatcherLimits`].
     #[must_use]
-    pub fn new(deliverer: Deliverer<S, M>) -> Self {
+    pub fn new(deliverer: Deliverer<S, M>) -> Self
+    where
+        S: Outbox,
+    {
         Self::with_limits(deliverer, DispatcherLimits::default())
     }
 
     /// A dispatcher that works as `limits` say.
     #[must_use]
-    pub fn with_limits(deliverer: Deliverer<S, M>, limits: DispatcherLimits) -> Self {
+    pub fn with_limits(deliverer: Deliverer<S, M>, limits: DispatcherLimits) -> Self
+    where
+        S: Outbox,
+    {
         Self {
             deliverer,
             limits,

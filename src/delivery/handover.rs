@@ -9,7 +9,7 @@ use crate::registration::UserId;
 /// caller may try again later; once there is a code, its mail can't be turned away.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` takes no mails over",
-    note = "use a `Courier`, or the `Wake` of a `Dispatcher` (`dispatcher.wake()`)"
+    note = "use a `tower_registration::delivery::Courier`, or `wake()` of a `tower_registration::delivery::Dispatcher`"
 )]
 pub trait Handover: Clone + Send + Sync + 'static {
     /// Room for one mail.
@@ -26,7 +26,7 @@ pub trait Handover: Clone + Send + Sync + 'static {
 /// Room for one mail, reserved by [`Handover::reserve`]. Dropped, it is free again.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is no room for a mail",
-    note = "use the `Permit` of a `Courier` or `Wake`, or implement `Permit::hand_over`"
+    note = "implement `tower_registration::delivery::Permit` for the `Permit` of your `tower_registration::delivery::Handover`"
 )]
 pub trait Permit: Send + 'static {
     /// Leaves the mail that `user` is owed to be delivered. Returns at once.

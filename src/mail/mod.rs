@@ -118,7 +118,7 @@ pub trait MailError: Error + Send + Sync + 'static {
 /// 4. A dropped future sends nothing more: a send that takes longer than its time is dropped.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is no mailer",
-    note = "use `tower_registration::mail::LettreMailer` (feature `smtp`), or implement `Mailer`"
+    note = "use `tower_registration::mail::LettreMailer` (feature `smtp`), or implement `tower_registration::mail::Mailer`"
 )]
 pub trait Mailer: Send + Sync + 'static {
     /// Why a mail was not handed over.

@@ -85,7 +85,8 @@ pub struct Occupancy {
 /// over a database sets `type Future = Pin<Box<dyn Future<…> + Send>>`.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is no replay guard",
-    note = "give one to `.replay_guard(…)`: `MemoryReplayGuard` for one process, or your own `ReplayGuard`"
+    note = "give one to `.replay_guard(…)`: `tower_registration::backend::memory::MemoryReplayGuard` for one process, or your own `tower_registration::nonce::ReplayGuard`",
+    note = "for what outlives the process or is shared by many: `tower_registration::backend::sqlite::SqliteReplayGuard`, `tower_registration::backend::postgres::PostgresReplayGuard` and `tower_registration::backend::redis::RedisReplayGuard`, each behind the feature of its module's name"
 )]
 pub trait ReplayGuard: Send + Sync + 'static {
     /// Why a claim could not be made.

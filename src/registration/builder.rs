@@ -8,6 +8,7 @@ use super::{
 };
 use crate::{
     app::Permissions,
+    delivery::Handover,
     signature::{BodyLimits, DEFAULT_BODY_TIMEOUT, DEFAULT_MAX_BODY_BYTES, InvalidBodyLimits},
 };
 
@@ -49,7 +50,10 @@ impl<S, H> ResendRegistration<S, H> {
     /// Begins with the defaults: `registrations` says who there is, `handover` takes the mails (a
     /// [`Courier`](crate::delivery::Courier), or a dispatcher's
     /// [`Wake`](crate::delivery::Wake)).
-    pub fn builder(registrations: Registrations<S>, handover: H) -> ResendBuilder<S, H> {
+    pub fn builder(registrations: Registrations<S>, handover: H) -> ResendBuilder<S, H>
+    where
+        H: Handover,
+    {
         ResendBuilder {
             registrations,
             handover,

@@ -69,7 +69,10 @@ pub enum ResendOutcome {
 impl<S> Registrations<S> {
     /// Registrations in `store` under the default [`Policy`] and the system's clock.
     #[must_use]
-    pub fn new(store: S, key: RegistrationKey) -> Self {
+    pub fn new(store: S, key: RegistrationKey) -> Self
+    where
+        S: RegistrationStore,
+    {
         Self {
             store: Arc::new(store),
             key: Arc::new(key),

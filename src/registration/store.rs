@@ -18,7 +18,7 @@ use super::{Registration, UserId};
 /// 4. An error means that nothing is known. A `replace` that failed may have happened.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is no registration store",
-    note = "use one of `tower_registration::backend`, or implement `RegistrationStore` (`load` and `replace`; futures must be `Send`)"
+    note = "use a store of `tower_registration::backend`, or implement `tower_registration::registration::RegistrationStore`: `load` and `replace`, whose futures are `Send`"
 )]
 pub trait RegistrationStore: Send + Sync + 'static {
     /// Why the store could not answer.
@@ -28,7 +28,7 @@ pub trait RegistrationStore: Send + Sync + 'static {
     fn load(
         &self,
         user: &UserId,
-    ) -> impl Future<Output = Result<Option<Registration>, Self::Error>> + Send;
+    ) -> impl Future<Output = Result<Option<Registration>, Self::Error>> + Send; // moves between threads
 
     /// Replaces the user's registration by `new` if its version is still `expected_version`, and
     /// tells whether it was. `new.version` is `expected_version + 1`.
@@ -37,7 +37,7 @@ pub trait RegistrationStore: Send + Sync + 'static {
         user: &UserId,
         expected_version: u64,
         new: &Registration,
-    ) -> impl Future<Output = Result<bool, Self::Error>> + Send;
+    ) -> impl Future<Output = Result<bool, Self::Error>> + Send; // moves between threads
 }
 
 /// A mail that [`Outbox::lease_due`] has leased to the caller.
@@ -72,7 +72,7 @@ pub struct Backlog {
 ///    [owed](Registration::owed) mail, due or not, and finds the oldest of their codes.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is no outbox",
-    note = "a `Dispatcher` needs a store that implements `Outbox::lease_due`; a plain `RegistrationStore` is served by a `Courier`"
+    note = "implement `tower_registration::registration::Outbox` for the store, or deliver by a `tower_registration::delivery::Courier`, which any store will do for"
 )]
 pub trait Outbox: RegistrationStore {
     /// Leases mails that are due at `now` to the caller until `until`.

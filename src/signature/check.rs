@@ -81,6 +81,8 @@ impl SignatureCheck {
     }
 }
 
+// The error is then that the body does not fit, in the words of `Check`, and not what it lacks.
+#[diagnostic::do_not_recommend]
 impl<B> Check<CheckedBody<B>> for SignatureCheck
 where
     B: Body,

@@ -82,6 +82,8 @@ pub struct BufferCheck(BodyLimits);
 #[derive(Debug)]
 pub struct BufferPending<B>(#[pin] Option<Buffering<B>>);
 
+// As for `SignatureCheck`.
+#[diagnostic::do_not_recommend]
 impl<B> Check<CheckedBody<B>> for BufferCheck
 where
     B: Body,

@@ -7,7 +7,8 @@
 //!
 //! The token is bound to the body as it arrived: whatever changes bodies before this check breaks it.
 //!
-//! ```
+#![cfg_attr(feature = "client", doc = "```")]
+#![cfg_attr(not(feature = "client"), doc = "```ignore")]
 //! use std::{collections::HashSet, convert::Infallible, future::{Ready, ready}, sync::Mutex};
 //! use bytes::Bytes;
 //! use chrono::{DateTime, Utc};
@@ -132,7 +133,7 @@ pub enum UserActionOutcome {
 /// 3. An error means that nothing is known; the request is refused with 503.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is no user action verifier",
-    note = "implement `UserActionVerifier`, or leave `.user_action(…)` away"
+    note = "implement `tower_registration::user_action::UserActionVerifier`, or leave `.user_action(…)` away"
 )]
 pub trait UserActionVerifier: Send + Sync + 'static {
     /// Why no decision could be made.

@@ -16,6 +16,7 @@ mod many;
 mod metrics;
 mod mistakes;
 mod nonce_vectors;
+mod notes;
 mod openapi;
 mod postgres;
 mod process;

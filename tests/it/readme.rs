@@ -8,9 +8,10 @@ mod figures;
 
 use std::{collections::BTreeMap, fs, path::Path};
 
+use crate::dependencies::MANIFEST;
+
 const README: &str = include_str!("../../README.md");
 const FRONT_PAGE: &str = include_str!("../../src/lib.rs");
-const MANIFEST: &str = include_str!("../../Cargo.toml");
 const GUIDE: &str = include_str!("../../src/guide.rs");
 
 /// What follows this heading, up to the next one that is not within an example.

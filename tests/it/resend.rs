@@ -71,7 +71,7 @@ impl Enter for SqliteRegistrations {
     }
 }
 
-fn registrations<S>(store: S, clock: &ManualClock) -> Registrations<S> {
+fn registrations<S: RegistrationStore>(store: S, clock: &ManualClock) -> Registrations<S> {
     Registrations::new(store, RegistrationKey::from_bytes(KEY).unwrap()).with_clock(clock.clone())
 }
 

@@ -35,7 +35,7 @@ use crate::registration::{
 /// Opens stores to be put to the test, and enters users into them, which the port has no word for.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` opens no registration stores to test",
-    note = "implement `tower_registration::conformance::StoreHarness`"
+    note = "implement `tower_registration::conformance::registration_store::StoreHarness`"
 )]
 pub trait StoreHarness {
     /// What is put to the test.

@@ -45,7 +45,7 @@ pub const FLOOD: usize = 2_000;
 /// guard that keeps no time of its own.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` opens no replay guards to test",
-    note = "give a function that returns a future of a `Subject`, or implement `tower_registration::conformance::ReplayGuardHarness`"
+    note = "give a function that returns a future of a `tower_registration::conformance::Subject`, or implement `tower_registration::conformance::replay_guard::ReplayGuardHarness`"
 )]
 pub trait ReplayGuardHarness {
     /// What is put to the test.
@@ -79,6 +79,8 @@ pub enum Time {
     },
 }
 
+// What is no function is told what else it may be, and not that it is none.
+#[diagnostic::do_not_recommend]
 impl<F, A, G> ReplayGuardHarness for F
 where
     F: Fn() -> A,

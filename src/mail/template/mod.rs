@@ -39,7 +39,7 @@ impl fmt::Debug for RenderedEmail {
 /// Escape what goes into HTML, and keep line breaks out of the subject.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is no template",
-    note = "use `tower_registration::mail::DefaultTemplate`, or implement `Template`"
+    note = "use `tower_registration::mail::DefaultTemplate`, or implement `tower_registration::mail::Template`"
 )]
 pub trait Template: Send + Sync + 'static {
     /// Subject and body of `mail`.

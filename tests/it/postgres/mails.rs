@@ -26,7 +26,7 @@ use super::{
 };
 use crate::services::{Place, in_schema};
 
-fn registrations<S>(store: S, clock: &ManualClock) -> Registrations<S> {
+fn registrations<S: RegistrationStore>(store: S, clock: &ManualClock) -> Registrations<S> {
     let key = RegistrationKey::from_bytes(*b"a key for tests, of 32 bytes, ok").unwrap();
     Registrations::new(store, key).with_clock(clock.clone())
 }

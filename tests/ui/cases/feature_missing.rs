@@ -1,5 +1,10 @@
-//! A backend whose feature is not on.
+//! What features add, without them.
 
-use tower_registration::backend::postgres::PostgresBackend;
+use tower_registration::{
+    backend::{postgres::PostgresBackend, redis::RedisReplayGuard, sqlite::SqliteBackend},
+    client::SignRequestLayer,
+    mail::LettreMailer,
+    metrics::describe,
+};
 
 fn main() {}

@@ -1,4 +1,5 @@
-//! A secret in a message, and a struct that compares one in a time that tells about it.
+//! A secret in a message, and a struct that compares one in a time that tells about it. That the struct
+//! derives `Debug` is no mistake: `src/secret.rs` holds that it shows no secret.
 
 use tower_registration::secret::SecretString;
 
