@@ -182,7 +182,7 @@ impl<R, G, U, B> Mount<B> for Verify<R, G, U> {
     type Body = CheckedBody<B>;
 
     fn mount(body: B) -> CheckedBody<B> {
-        CheckedBody::Unread(body)
+        CheckedBody::unread(body)
     }
 }
 

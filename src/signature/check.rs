@@ -125,7 +125,7 @@ where
         let verified = self
             .0
             .verify(request, &body, reading.app, reading.signature)?;
-        *request.body_mut() = CheckedBody::Whole(Some(body));
+        *request.body_mut() = CheckedBody::read(body);
         Verified::of_mut(request.extensions_mut()).signature = Some(verified);
         Poll::Ready(Ok(()))
     }
@@ -135,7 +135,7 @@ impl<B> Mount<B> for SignatureCheck {
     type Body = CheckedBody<B>;
 
     fn mount(body: B) -> CheckedBody<B> {
-        CheckedBody::Unread(body)
+        CheckedBody::unread(body)
     }
 }
 

@@ -103,7 +103,7 @@ where
     ) -> Poll<Result<(), Rejection>> {
         if let Some(reading) = pending.project().0.as_pin_mut() {
             let body = ready!(reading.poll(cx))?;
-            *request.body_mut() = CheckedBody::Whole(Some(body));
+            *request.body_mut() = CheckedBody::read(body);
         }
         Poll::Ready(Ok(()))
     }
@@ -166,7 +166,7 @@ impl<V, B> Mount<B> for TokenCheck<V> {
     type Body = CheckedBody<B>;
 
     fn mount(body: B) -> CheckedBody<B> {
-        CheckedBody::Unread(body)
+        CheckedBody::unread(body)
     }
 }
 
