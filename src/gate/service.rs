@@ -181,7 +181,7 @@ fn refuse<B>(rejection: Rejection) -> Response<GateBody<B>> {
 /// Counts a rejection, and logs what a caller did at `debug`, what the operator has to mend at `error`.
 pub(crate) fn report(rejection: &Rejection) {
     measure::rejected(rejection.kind());
-    let name = rejection.kind().row().name;
+    let name = rejection.kind().name();
     let reason = rejection.reason();
     let source = std::error::Error::source(rejection);
     match rejection.kind() {

@@ -196,14 +196,14 @@ fn poll_deadline(
     }
     Poll::Ready(Rejection::new(
         RejectionKind::BodyTimeout,
-        "body did not arrive within its time: `body_timeout` sets it",
+        "body did not arrive within its time: `body_limits` sets it",
     ))
 }
 
 fn too_large() -> Rejection {
     Rejection::new(
         RejectionKind::BodyTooLarge,
-        "body is over the limit: `max_body_bytes` sets it",
+        "body is over the limit: `body_limits` sets it",
     )
 }
 

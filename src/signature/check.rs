@@ -17,9 +17,9 @@
 //!
 //! let layer = ApiSignatureLayer::builder()
 //!     .authority("api.example.com")
-//!     .profiles([TransportProfile::NODE, TransportProfile::RECEIVED])
+//!     .transport_profiles([TransportProfile::NODE, TransportProfile::RECEIVED])
 //!     .layer()?;
-//! let refused = ApiSignatureLayer::builder().profiles([]).layer();
+//! let refused = ApiSignatureLayer::builder().transport_profiles([]).layer();
 //! assert_eq!(refused.unwrap_err(), SignatureConfigError::NoProfiles);
 //! # Ok::<(), SignatureConfigError>(())
 //! ```

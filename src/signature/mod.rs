@@ -89,3 +89,5 @@ pub use verify::{
 };
 
 pub(crate) use body::{collect, collect_unread};
+#[cfg(feature = "client")]
+pub(crate) use settings::{read_authority, read_scheme};

@@ -45,13 +45,12 @@
 //! # #[tokio::main(flavor = "current_thread")]
 //! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! let now: DateTime<Utc> = "2026-11-23T07:44:00Z".parse()?;
-//! let clock = ManualClock::at(now);
 //! let confirmed = HashSet::from([r#"t0k3n POST /transfers b"100""#.to_owned()]);
 //! let verify = VerifyRequest::builder()
 //!     .apps(StaticApps::new([Application::client_side(AppId::new("ap-1")?)])?)
-//!     .replay_guard(MemoryReplayGuard::builder().clock(&clock).build()?)
+//!     .replay_guard(MemoryReplayGuard::builder().started_at(now).build()?)
 //!     .user_action(Confirmed(Mutex::new(confirmed)))
-//!     .clock(clock)
+//!     .clock(ManualClock::at(now))
 //!     .build()?;
 //! let inner = service_fn(async |_: Request<CheckedBody<Full<Bytes>>>| {
 //!     Ok::<_, Infallible>(Response::new(()))

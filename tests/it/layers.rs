@@ -22,7 +22,7 @@ use tower::{Layer, Service, ServiceBuilder, ServiceExt, service_fn};
 use tower_registration::{
     VerifyRequest,
     app::{AppLayer, AppRegistry, Application},
-    clock::{Clock, ManualClock, SharedClock},
+    clock::{Clock, ManualClock},
     gate::{Check, GateLayer, Mount},
     nonce::{Claim, ClaimOutcome, NonceLayer, ReplayGuard},
     registration::PATH,
@@ -36,8 +36,8 @@ use crate::support::{
     start, verify, verify_with,
 };
 
-fn clock() -> SharedClock {
-    Arc::new(ManualClock::at(start()))
+fn clock() -> ManualClock {
+    ManualClock::at(start())
 }
 
 fn app_layer() -> AppLayer<tower_registration::app::StaticApps> {
@@ -84,7 +84,7 @@ async fn a_nonce_that_becomes_stale_between_call_and_poll_is_refused() {
     for (seconds, status) in [(300, 200), (301, 400)] {
         let (calls, clock) = (Calls::default(), ManualClock::at(start()));
         let layer = NonceLayer::new(guard())
-            .clock(Arc::new(clock.clone()))
+            .clock(clock.clone())
             .insecure_without_applications();
         let mut service = layer.layer(calls.echo());
         let answer = service.ready().await.unwrap();
@@ -411,7 +411,7 @@ async fn a_full_guard_refuses_and_one_applications_flood_leaves_room_for_another
     let clock = ManualClock::at(start());
     let small = Arc::new(
         tower_registration::backend::memory::MemoryReplayGuard::builder()
-            .clock(&ManualClock::at(start()))
+            .started_at(start())
             .capacity(4)
             .share_per_app(3)
             .build()
