@@ -295,7 +295,7 @@ async fn a_servers_no_for_now_is_told_from_its_no_for_good() {
         ];
         for server in servers {
             let error = server.error("").await;
-            assert!(matches!(error, LettreError::Smtp(_)), "{answer}: {error:?}");
+            assert!(matches!(error, LettreError::Smtp { .. }), "{answer}: {error:?}");
             assert_eq!(error.is_transient(), transient, "{answer}");
             // The log has the code, and not the server's words, which may name the user.
             let reason = error.reason();
@@ -323,7 +323,7 @@ async fn what_a_server_refuses_before_the_mail_is_not_the_mails_fault() {
     ];
     for server in servers {
         let error = server.error("user:hunter2@").await;
-        assert!(matches!(error, LettreError::Refused(_)), "{error:?}");
+        assert!(matches!(error, LettreError::Refused { .. }), "{error:?}");
         assert!(error.is_transient(), "{error:?}");
         assert!(
             error.reason().contains("it replied 5"),

@@ -7,7 +7,6 @@ use chrono::{TimeDelta, Utc};
 use http::{
     HeaderValue, Method, Request, Response, Version,
     header::{ACCEPT, AUTHORIZATION, HOST, USER_AGENT},
-    uri::Authority,
 };
 use http_body_util::Full;
 use hyper::body::Incoming;

@@ -1,6 +1,6 @@
 //! Opening the file, and bringing its tables up to date.
 
-use std::{fs, path::Path, str::FromStr, time::Duration};
+use std::{error::Error, fs, path::Path, str::FromStr, time::Duration};
 
 use sqlx::{
     SqliteConnection, SqlitePool,
@@ -70,7 +70,7 @@ impl SqliteSettings {
     pub async fn connect(self, url: &str) -> Result<SqliteBackend, SqliteError> {
         let in_memory = is_in_memory(url)?;
         let options = SqliteConnectOptions::from_str(url)
-            .map_err(SqliteError::Url)?
+            .map_err(|error| SqliteError::Url(error.into()))?
             .create_if_missing(!in_memory)
             .journal_mode(SqliteJournalMode::Wal)
             .synchronous(match self.durability {
@@ -187,7 +187,7 @@ fn is_in_memory(url: &str) -> Result<bool, SqliteError> {
         .strip_prefix("sqlite:")
         .map(|rest| rest.trim_start_matches("//"))
         .filter(|database| !database.is_empty() && !database.starts_with('?'))
-        .ok_or_else(|| SqliteError::Url(sqlx::Error::Configuration(EXPECTED_URL.into())))?;
+        .ok_or_else(|| SqliteError::Url(EXPECTED_URL.into()))?;
     let (name, parameters) = database.split_once('?').unwrap_or((database, ""));
     Ok(name == ":memory:" || parameters.split('&').any(|set| set == "mode=memory"))
 }
@@ -218,10 +218,13 @@ async fn open(
     }
 }
 
-fn unopened(options: &SqliteConnectOptions, source: sqlx::Error) -> SqliteError {
+fn unopened(
+    options: &SqliteConnectOptions,
+    source: impl Into<Box<dyn Error + Send + Sync>>,
+) -> SqliteError {
     SqliteError::Open {
         path: options.get_filename().to_owned(),
-        source,
+        source: source.into(),
     }
 }
 
@@ -237,12 +240,12 @@ fn is_busy(error: &sqlx::Error) -> bool {
 /// One write transaction around all of it: sqlx's own lock is empty for SQLite, and two processes
 /// that start at once would both make the tables.
 async fn migrate(pool: &SqlitePool) -> Result<(), SqliteError> {
-    let mut transaction = pool.begin_with("BEGIN IMMEDIATE").await?;
+    let begun = pool.begin_with("BEGIN IMMEDIATE").await;
+    let mut transaction = begun.map_err(SqliteError::statement)?;
     apply_missing(&mut transaction)
         .await
-        .map_err(SqliteError::Migrate)?;
-    transaction.commit().await?;
-    Ok(())
+        .map_err(|error| SqliteError::Migrate(error.into()))?;
+    transaction.commit().await.map_err(SqliteError::statement)
 }
 
 /// What sqlx's `Migrator::run` does, whose future the compiler can't tell to be `Send` when it is
