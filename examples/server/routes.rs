@@ -77,7 +77,7 @@ async fn redeem<S: RegistrationStore>(
     let request = body.map_err(|error| unreadable(&error)).and_then(|body| {
         RedeemRequest::parse(&body).map_err(|error| Rejection::body_invalid(error.to_string()))
     });
-    let RedeemRequest { user, code } = match request {
+    let RedeemRequest { user, code, .. } = match request {
         Ok(request) => request,
         Err(rejection) => return refuse(rejection),
     };

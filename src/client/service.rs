@@ -35,6 +35,7 @@ type BoxError = Box<dyn Error + Send + Sync>;
 
 /// Why there is no response.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum ClientError {
     /// The request's body is over the limit, took too long, or broke off. Nothing was sent.
     #[error("the request's body could not be read")]

@@ -12,7 +12,7 @@ use std::{
 use lettre::{
     Address, AsyncFileTransport, AsyncTransport, Message, Tokio1Executor,
     message::{
-        Mailbox, MultiPart,
+        Mailbox, MultiPart, SinglePart,
         header::{HeaderName, HeaderValue},
     },
     transport::smtp,
@@ -27,7 +27,8 @@ use super::{
 /// How long it may take to hand a mail to an SMTP server, from connecting to its last answer.
 pub const SMTP_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// A [`Mailer`] over lettre: mails with a text and an HTML side, written by a [`Template`].
+/// A [`Mailer`] over lettre: mails with a text and, if there is one, an HTML side, written by a
+/// [`Template`].
 ///
 /// 1. Each try at one mail has the same `Message-ID`, made of the mail's
 ///    [`message_id`](RegistrationEmail::message_id) and the sender's domain, and `Auto-Submitted: auto-generated` (RFC 3834), so that no vacation notice answers.
@@ -211,14 +212,18 @@ impl<T: Template> LettreMailer<T> {
         } = self.template.render(mail);
         let id = format!("<{}@{}>", mail.message_id, self.from.email.domain());
         let automatic = HeaderName::new_from_ascii_str("Auto-Submitted");
-        Message::builder()
+        let builder = Message::builder()
             .from(self.from.clone())
             .to(to.into())
             .subject(subject)
             .message_id(Some(id))
-            .raw_header(HeaderValue::new(automatic, "auto-generated".to_owned()))
-            .multipart(MultiPart::alternative_plain_html(text, html))
-            .map_err(|error| LettreError::Message(error.into()))
+            .raw_header(HeaderValue::new(automatic, "auto-generated".to_owned()));
+        let message = if html.is_empty() {
+            builder.singlepart(SinglePart::plain(text))
+        } else {
+            builder.multipart(MultiPart::alternative_plain_html(text, html))
+        };
+        message.map_err(|error| LettreError::Message(error.into()))
     }
 }
 

@@ -51,6 +51,7 @@ pub struct BodyLimits {
     "body limits of zero would refuse every request: use at least 1 byte and 1 nanosecond, or the \
      default of {DEFAULT_MAX_BODY_BYTES} bytes and {DEFAULT_BODY_TIMEOUT:?}"
 )]
+#[non_exhaustive]
 pub struct InvalidBodyLimits;
 
 impl BodyLimits {

@@ -29,6 +29,7 @@ const BEFORE: usize = 16;
 
 /// When a server may write down how the text of a client differs from its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Explain {
     /// In debug builds. A release build of the server is refused: see
     /// [`SignatureConfigError::ExplainInRelease`](super::SignatureConfigError::ExplainInRelease).

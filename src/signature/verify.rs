@@ -22,6 +22,7 @@ pub struct ApiSignature(Vec<u8>);
 
 /// Why a header value is no signature.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum SignatureDecodeError {
     /// The empty string.
     #[error("signature is empty")]
@@ -72,6 +73,7 @@ impl fmt::Debug for ApiSignature {
 
 /// Why a signature is not good.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum SignatureError {
     /// The application has no key.
     #[error("the application has no key registered: add its public key to its record")]

@@ -101,6 +101,26 @@ pub struct UserAction<'a> {
     pub body: &'a Bytes,
 }
 
+impl<'a> UserAction<'a> {
+    /// A token to be good for a request with this method, path and body, sent by `app`.
+    #[must_use]
+    pub fn new(
+        token: &'a str,
+        app: Option<&'a Application>,
+        method: &'a Method,
+        path: &'a str,
+        body: &'a Bytes,
+    ) -> Self {
+        Self {
+            token,
+            app,
+            method,
+            path,
+            body,
+        }
+    }
+}
+
 impl std::fmt::Debug for UserAction<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("UserAction")
@@ -110,7 +130,8 @@ impl std::fmt::Debug for UserAction<'_> {
     }
 }
 
-/// What became of a token.
+/// What became of a token. These three are the contract: another would be another contract, and so a new
+/// major version.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum UserActionOutcome {
     /// It was good for this request, and is used up now.

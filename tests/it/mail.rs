@@ -29,7 +29,7 @@ use tower_registration::{
         DefaultTemplate, LettreConfigError, LettreError, LettreMailer, MailError, Mailer,
         RegistrationEmail, RenderedEmail, SMTP_TIMEOUT, Template,
     },
-    registration::{OrgId, Username},
+    registration::{OrgId, UserId, Username},
 };
 
 const FROM: &str = "Example <noreply@example.com>";
@@ -39,27 +39,24 @@ struct Titled(&'static str);
 
 impl Template for Titled {
     fn render(&self, _: &RegistrationEmail) -> RenderedEmail {
-        RenderedEmail {
-            subject: self.0.to_owned(),
-            text: "the text side".to_owned(),
-            html: "<p>the HTML side</p>".to_owned(),
-        }
+        RenderedEmail::new(self.0, "the text side").with_html("<p>the HTML side</p>")
     }
 }
 
 fn mail(to: &str) -> RegistrationEmail {
     let issued_at = DateTime::UNIX_EPOCH;
-    RegistrationEmail {
-        to: to.to_owned(),
-        username: Username::new("jane@example.co").unwrap(),
+    let jane = UserId {
         org_id: OrgId::new("org").unwrap(),
-        code: "1234-1234-1234-1234".parse().unwrap(),
-        locale: None,
+        username: Username::new("jane@example.co").unwrap(),
+    };
+    RegistrationEmail::new(
+        to,
+        jane,
+        "1234-1234-1234-1234".parse().unwrap(),
         issued_at,
-        expires_at: issued_at + TimeDelta::hours(4),
-        sent_at: issued_at,
-        message_id: "0123456789abcdef0123456789abcdef".to_owned(),
-    }
+        issued_at + TimeDelta::hours(4),
+        "0123456789abcdef0123456789abcdef",
+    )
 }
 
 /// The `.eml` files in a directory.
@@ -560,12 +557,8 @@ impl MailerHarness for Memory {
 
     async fn delivered(&self, mailer: &MemoryMailer) -> Vec<DeliveredMail> {
         let sent = mailer.sent().into_iter();
-        sent.map(|mail| DeliveredMail {
-            text: mail.code.expose().to_owned(),
-            recipients: vec![mail.to],
-            message_id: mail.message_id,
-        })
-        .collect()
+        sent.map(|mail| DeliveredMail::new(vec![mail.to], mail.message_id, mail.code.expose()))
+            .collect()
     }
 
     async fn faulty(&self, fault: Fault) -> Option<Subject<MemoryMailer>> {
@@ -574,6 +567,7 @@ impl MailerHarness for Memory {
             Fault::Unreachable | Fault::Busy => Behaviour::FailTransiently,
             Fault::Refused => Behaviour::FailPermanently,
             Fault::Silent => Behaviour::Stall,
+            other => panic!("nobody brings {other:?} about"),
         });
         Some(Subject::new(mailer))
     }
@@ -615,6 +609,7 @@ impl MailerHarness for Lettre {
                 let pause = Some(Arc::default());
                 Server { pause, ..OBLIGING }.listen().await.0
             }
+            other => panic!("nobody brings {other:?} about"),
         };
         let mailer = LettreMailer::smtp(&url, FROM, DefaultTemplate::new()).unwrap();
         Some(Subject::new(mailer))
@@ -629,11 +624,8 @@ fn delivered(eml: &str) -> DeliveredMail {
         let named = lines.filter(|(name, _)| names.contains(&&*name.to_lowercase()));
         named.map(|(_, value)| value.to_owned()).collect::<Vec<_>>()
     };
-    DeliveredMail {
-        recipients: of(&["to", "cc", "bcc"]),
-        message_id: of(&["message-id"]).concat(),
-        text: eml.to_owned(),
-    }
+    let message_id = of(&["message-id"]).concat();
+    DeliveredMail::new(of(&["to", "cc", "bcc"]), message_id, eml)
 }
 
 mod in_memory {

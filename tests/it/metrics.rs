@@ -67,10 +67,7 @@ fn endpoint<S: RegistrationStore>(store: S, room: usize) -> Endpoint {
 }
 
 fn room_for(capacity: usize) -> CourierLimits {
-    CourierLimits {
-        capacity: NonZeroUsize::new(capacity).unwrap(),
-        ..CourierLimits::default()
-    }
+    CourierLimits::default().with_capacity(NonZeroUsize::new(capacity).unwrap())
 }
 
 async fn ask(endpoint: &Endpoint, username: &str) -> u16 {

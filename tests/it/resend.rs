@@ -533,10 +533,7 @@ async fn no_failure_of_the_mailer_shows_in_the_answer() {
 #[tokio::test(start_paused = true)]
 async fn a_full_queue_refuses_every_user_alike_and_changes_nothing() {
     let fixture = fixture().await;
-    let limits = CourierLimits {
-        capacity: 1.try_into().unwrap(),
-        ..CourierLimits::default()
-    };
+    let limits = CourierLimits::default().with_capacity(1.try_into().unwrap());
     let deliverer = Deliverer::new(fixture.registrations.clone(), fixture.mailer.clone());
     let courier = Courier::with_limits(deliverer, limits);
     let endpoint = endpoint(&fixture.clock, &fixture.registrations, courier.clone());

@@ -25,6 +25,7 @@ const OPEN_AGAIN: Duration = Duration::from_millis(20);
 /// What survives a loss of power. What a process acknowledged survives its death either way, since
 /// the operating system has it by then.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Durability {
     /// After a loss of power, the last writes may be gone, and with them claims of nonces that are
     /// fresh still, and resends. The file stays whole. SQLite's `synchronous = NORMAL`: no write

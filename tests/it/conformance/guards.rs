@@ -140,10 +140,7 @@ impl ReplayGuard for Faulty {
     async fn occupancy(&self) -> Result<Option<Occupancy>, &'static str> {
         let entries = self.1.entries.lock().unwrap().len() as u64;
         let times = if self.0 == Fault::CountsTwice { 2 } else { 1 };
-        Ok(Some(Occupancy {
-            live: entries * times,
-            capacity: u64::MAX,
-        }))
+        Ok(Some(Occupancy::new(entries * times, u64::MAX)))
     }
 }
 
