@@ -24,9 +24,10 @@ use tower_registration::{
     app::{AppLayer, AppRegistry, Application},
     clock::{Clock, ManualClock},
     gate::{Check, GateLayer, Mount},
+    headers::HeaderNames,
     nonce::{Claim, ClaimOutcome, NonceLayer, ReplayGuard},
     registration::PATH,
-    signature::ApiSignatureLayer,
+    signature::{ApiSignatureLayer, BodyLimits, DEFAULT_BODY_TIMEOUT},
     user_action::{UserAction, UserActionLayer, UserActionOutcome, UserActionVerifier},
     verified::Verified,
 };
@@ -563,6 +564,27 @@ async fn a_user_action_is_asked_about_with_all_that_it_is_bound_to() {
         asked.0.lock().unwrap()[1],
         format!("nobody PUT {PATH} {{}}")
     );
+}
+
+#[tokio::test]
+async fn the_header_and_the_limits_of_a_user_actions_layer_can_be_set() {
+    let limits = BodyLimits::new(2, DEFAULT_BODY_TIMEOUT).unwrap();
+    let layer = UserActionLayer::new(Asked::default())
+        .header_names(HeaderNames::with_prefix("x-acme-").unwrap())
+        .body_limits(limits);
+    let service = ServiceBuilder::new()
+        .layer(nonce_layer().insecure_without_applications())
+        .layer(layer)
+        .service(Calls::default().echo());
+    for (header, body, status) in [
+        ("x-acme-useraction", "{}", 200),
+        ("x-dfns-useraction", "{}", 403),
+        ("x-acme-useraction", "{ }", 413),
+    ] {
+        let call = Call::client_app(start()).with(header, "token").body(body);
+        let answer = send(&service, call.build()).await;
+        assert_eq!(answer.status, status, "{header} {body}");
+    }
 }
 
 #[tokio::test]

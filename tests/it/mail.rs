@@ -103,6 +103,26 @@ async fn a_mail_is_written_with_both_sides_and_says_that_no_human_sent_it() {
     }
 }
 
+/// A template without an HTML side.
+struct Plain;
+
+impl Template for Plain {
+    fn render(&self, _: &RegistrationEmail) -> RenderedEmail {
+        RenderedEmail::new("Welcome", "the text alone")
+    }
+}
+
+#[tokio::test]
+async fn a_mail_without_an_html_side_is_plain_text() {
+    let directory = tempfile::tempdir().unwrap();
+    let mailer = LettreMailer::file(directory.path(), FROM, Plain).unwrap();
+    mailer.send(&mail("jane@example.co")).await.unwrap();
+    let eml = written(directory.path()).remove(0);
+    let plain = headers(&eml).contains(&"Content-Type: text/plain; charset=utf-8");
+    assert!(plain && !eml.contains("multipart"), "{eml}");
+    assert!(eml.contains("the text alone"), "{eml}");
+}
+
 #[tokio::test]
 async fn a_subject_begins_no_other_header() {
     let directory = tempfile::tempdir().unwrap();

@@ -127,7 +127,8 @@ impl SqliteBackend {
         Self::settings().connect(url).await
     }
 
-    /// Uses the embedder's own pool for reading and writing, and makes the tables in it.
+    /// Uses the embedder's own pool for reading and writing, and makes the tables in it. It is a pool
+    /// of sqlx 0.9, whose version is part of this crate's API.
     ///
     /// The pool's settings are kept. Set `journal_mode` to WAL and a busy timeout; several
     /// connections that write wait for one another by polling, which is slower than the one that
@@ -156,7 +157,8 @@ impl SqliteBackend {
         SqliteRegistrations::new(self.write.clone(), self.read.clone())
     }
 
-    /// The pool that writes, for the embedder's own statements.
+    /// The pool that writes, for the embedder's own statements; of sqlx 0.9, as in
+    /// [`from_pool`](Self::from_pool).
     #[must_use]
     pub fn pool(&self) -> &SqlitePool {
         &self.write
