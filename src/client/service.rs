@@ -87,10 +87,7 @@ impl SignRequestLayer {
     /// # Errors
     ///
     /// If it is no authority, such as `api.example.com`.
-    pub fn authority(
-        mut self,
-        authority: impl Into<String>,
-    ) -> Result<Self, SignatureConfigError> {
+    pub fn authority(mut self, authority: impl Into<String>) -> Result<Self, SignatureConfigError> {
         self.signer.authority = Some(read_authority(authority.into())?);
         Ok(self)
     }

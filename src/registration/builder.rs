@@ -6,9 +6,7 @@ use super::{
     Registrations,
     service::{Authority, Observer, ResendEvent, ResendRegistration, Shared},
 };
-use crate::{
-    app::Permissions, delivery::Handover, signature::BodyLimits,
-};
+use crate::{app::Permissions, delivery::Handover, signature::BodyLimits};
 
 /// Step of the time grid that answers leave on, unless set otherwise.
 pub const DEFAULT_ANSWER_GRID: Duration = Duration::from_millis(100);

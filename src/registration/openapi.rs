@@ -199,10 +199,7 @@ fn responses(kinds: &[RejectionKind]) -> Value {
     for (status, kinds) in by_status {
         let answer = Rejection::new(kinds[0], "").into_response();
         let messages: Vec<_> = kinds.iter().map(|kind| kind.message()).collect();
-        let mut bodies: Vec<_> = kinds
-            .iter()
-            .map(|kind| reference(kind.name()))
-            .collect();
+        let mut bodies: Vec<_> = kinds.iter().map(|kind| reference(kind.name())).collect();
         let body = match bodies.len() {
             1 => bodies.remove(0),
             _ => json!({"oneOf": bodies}),

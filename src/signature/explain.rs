@@ -402,7 +402,7 @@ mod tests {
     fn says_of(shown: Option<&[u8]>) -> String {
         let text = sample().with(|request| {
             let profiles = TransportProfile::DEFAULT;
-            explain(request, &profiles, &[SigningAlgorithm::EdDsa], shown)
+            explain(request, profiles, &[SigningAlgorithm::EdDsa], shown)
         });
         for secret in SECRETS {
             let encoded = BASE64_URL_SAFE_NO_PAD.encode(secret);

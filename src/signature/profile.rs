@@ -96,7 +96,7 @@ impl TransportProfile {
         .with(TransportHeader::UserAgent, TransportValue::Fixed(""));
 
     /// The built-in profiles, in the order in which they are tried unless set otherwise.
-    pub const DEFAULT: [Self; 3] = [Self::NODE, Self::RECEIVED, Self::SHELL];
+    pub const DEFAULT: &'static [Self] = &[Self::NODE, Self::RECEIVED, Self::SHELL];
 
     /// A profile under which all five are as received. The name is for logs and proofs.
     #[must_use]

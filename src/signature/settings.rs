@@ -215,8 +215,9 @@ mod tests {
     #[test]
     fn settings_under_which_nothing_could_verify_are_refused() {
         let error = |builder: SignatureCheckBuilder| builder.build().unwrap_err();
-        let profiles =
-            |count| SignatureCheck::builder().transport_profiles(vec![TransportProfile::NODE; count]);
+        let profiles = |count| {
+            SignatureCheck::builder().transport_profiles(vec![TransportProfile::NODE; count])
+        };
         assert_eq!(error(profiles(0)), SignatureConfigError::NoProfiles);
         assert!(profiles(MAX_PROFILES).build().is_ok());
         assert_eq!(

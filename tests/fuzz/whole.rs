@@ -76,7 +76,9 @@ fn server(clock: &ManualClock, name: Option<&str>) -> Server {
             .inactive(),
     ]);
     let before = start() - TimeDelta::days(1);
-    let guard = MemoryReplayGuard::builder().capacity(1_000).started_at(before);
+    let guard = MemoryReplayGuard::builder()
+        .capacity(1_000)
+        .started_at(before);
     let verify = VerifyRequest::builder()
         .apps(apps.expect("applications"))
         .replay_guard(guard.build().expect("a guard"))

@@ -22,8 +22,7 @@ use tower_registration::{
     backend::memory::{Behaviour, MemoryMailer, MemoryRegistrations},
     delivery::{
         Courier, CourierLimits, DEFAULT_LEASE, DEFAULT_SEND_TIMEOUT, Deliverer, Delivery,
-        DeliveryEvent, Dispatcher, DispatcherLimits, Drained, Failure, GiveUp, Handover, NoRoom,
-        Permit,
+        DeliveryEvent, Dispatcher, DispatcherLimits, Failure, GiveUp, Handover, NoRoom, Permit,
     },
     mail::{DefaultTemplate, MailError, Mailer, RegistrationEmail, Template},
     registration::{

@@ -312,7 +312,10 @@ async fn a_servers_no_for_now_is_told_from_its_no_for_good() {
         ];
         for server in servers {
             let error = server.error("").await;
-            assert!(matches!(error, LettreError::Smtp { .. }), "{answer}: {error:?}");
+            assert!(
+                matches!(error, LettreError::Smtp { .. }),
+                "{answer}: {error:?}"
+            );
             assert_eq!(error.is_transient(), transient, "{answer}");
             // The log has the code, and not the server's words, which may name the user.
             let reason = error.reason();

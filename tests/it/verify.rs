@@ -671,7 +671,10 @@ fn what_can_not_be_safe_is_not_built() {
     for (error, says) in [
         (error(BodyLimits::new(0, second)), "at least 1 byte"),
         (error(BodyLimits::new(1, Duration::ZERO)), "at least 1 byte"),
-        (error(Freshness::new(Duration::ZERO, second)), "1 ms to 24 h"),
+        (
+            error(Freshness::new(Duration::ZERO, second)),
+            "1 ms to 24 h",
+        ),
         (error(Freshness::new(over_a_day, second)), "1 ms to 24 h"),
         (error(Freshness::new(second, over_a_day)), "at most 24 h"),
         (error(HeaderNames::with_prefix("x acme ")), "x-acme-"),

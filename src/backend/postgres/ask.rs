@@ -57,7 +57,10 @@ impl Ask {
 pub(super) async fn answered<T>(
     asking: impl Future<Output = Result<T, sqlx::Error>>,
 ) -> Result<T, PostgresError> {
-    in_time(async { asking.await.map_err(PostgresError::statement) }).await
+    match timeout(ANSWER_TIMEOUT, asking).await {
+        Ok(answer) => answer.map_err(PostgresError::statement),
+        Err(_) => Err(PostgresError::TimedOut),
+    }
 }
 
 pub(super) async fn in_time<T>(

@@ -200,7 +200,9 @@ impl ReplayGuard for PostgresReplayGuard {
 }
 
 fn is_overtaken(error: &(dyn Error + 'static)) -> bool {
-    let error = error.downcast_ref().and_then(sqlx::Error::as_database_error);
+    let error = error
+        .downcast_ref()
+        .and_then(sqlx::Error::as_database_error);
     error.is_some_and(|error| error.code().is_some_and(|code| code == OVERTAKEN))
 }
 
