@@ -31,9 +31,16 @@ fn mail(username: &str, locale: &str) -> RegistrationEmail {
     };
     let (code, issued_at) = (CODE.parse().unwrap(), DateTime::UNIX_EPOCH);
     let expires_at = issued_at + TimeDelta::hours(4);
-    RegistrationEmail::new("mailbox@example.co", user, code, issued_at, expires_at, "id")
-        .with_sent_at(issued_at + TimeDelta::milliseconds(20))
-        .with_locale(locale)
+    RegistrationEmail::new(
+        "mailbox@example.co",
+        user,
+        code,
+        issued_at,
+        expires_at,
+        "id",
+    )
+    .with_sent_at(issued_at + TimeDelta::milliseconds(20))
+    .with_locale(locale)
 }
 
 fn template(product: &str) -> DefaultTemplate {
