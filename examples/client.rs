@@ -6,7 +6,7 @@
 use std::{env, error::Error};
 
 use bytes::Bytes;
-use http::{Method, Request, header::CONTENT_TYPE, uri::Authority};
+use http::{Method, Request, header::CONTENT_TYPE};
 use http_body_util::{BodyExt, Full};
 use hyper_util::{
     client::legacy::{Client, connect::HttpConnector},
@@ -31,7 +31,6 @@ const KEY: &str = include_str!("demo-key.pem");
 async fn main() -> Result<(), Box<dyn Error>> {
     let server = env::var("SERVER").unwrap_or_else(|_| "http://127.0.0.1:3000".to_owned());
     let authority = env::var("AUTHORITY").unwrap_or_else(|_| "api.example.com".to_owned());
-    let authority = Authority::try_from(authority)?;
 
     let client_side = ClientApp::client_side(&AppId::new(CLIENT_SIDE)?);
     let server_side = ClientApp::server_side(
@@ -43,7 +42,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
         (client_side, "jane@example.co"),
         (server_side, "kim@example.co"),
     ] {
-        let layer = SignRequestLayer::new(app).authority(authority.clone());
+        let layer = SignRequestLayer::new(app).authority(authority.as_str())?;
         let (status, body) = ask_for_a_code(layer, &server, username).await?;
         println!("{username}: {status} {body}");
     }

@@ -46,8 +46,14 @@ pub trait Clock: Send + Sync + 'static {
     fn now(&self) -> DateTime<Utc>;
 }
 
-/// A clock shared by several layers.
-pub type SharedClock = Arc<dyn Clock>;
+/// So that one clock, of whatever kind, may be given to several parts.
+impl<C: Clock + ?Sized> Clock for Arc<C> {
+    fn now(&self) -> DateTime<Utc> {
+        C::now(self)
+    }
+}
+
+pub(crate) type SharedClock = Arc<dyn Clock>;
 
 /// The operating system's clock, in whole microseconds: the precision that databases keep.
 #[derive(Clone, Copy, Debug, Default)]

@@ -41,7 +41,8 @@ pub const MAX_EXPLANATION: usize = 16_384;
 
 const EXPLANATION: &str = "explain-signature";
 
-/// One of the credential headers.
+/// One of the credential headers. The protocol has these five: another would be another protocol, and
+/// so a new major version.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Credential {
     /// `X-DFNS-APPID`

@@ -74,7 +74,7 @@
 //!
 //! [`guide::caller`] has the table. What is wrong with a request is told in a word; what the store
 //! knows is never told. What really happened goes to `tracing` (targets `tower_registration::verify`,
-//! `::resend` and `::delivery`), to the hooks of the builders, and to the
+//! `::resend` and `::delivery`), to the observers of the builders, and to the
 //! [`Rejection`](rejection::Rejection) in the response's extensions.
 //!
 //! # Features

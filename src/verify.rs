@@ -38,11 +38,10 @@
 //! # #[tokio::main(flavor = "current_thread")]
 //! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! let now: DateTime<Utc> = "2026-11-23T07:44:00Z".parse()?;
-//! let clock = ManualClock::at(now);
 //! let verify = VerifyRequest::builder()
 //!     .apps(StaticApps::new([Application::client_side(AppId::new("ap-1")?)])?)
-//!     .replay_guard(MemoryReplayGuard::builder().clock(&clock).build()?)
-//!     .clock(clock)
+//!     .replay_guard(MemoryReplayGuard::builder().started_at(now).build()?)
+//!     .clock(ManualClock::at(now))
 //!     .build()?;
 //! let inner = service_fn(async |request: Request<CheckedBody<Full<Bytes>>>| {
 //!     assert!(Verified::of(request.extensions()).nonce().is_some());
@@ -100,7 +99,6 @@ use std::{
     pin::Pin,
     sync::Arc,
     task::{Context, Poll},
-    time::Duration,
 };
 
 use http::Request;
@@ -109,16 +107,12 @@ use crate::{
     app::{AppCheck, AppRegistry},
     clock::{Clock, SharedClock, SystemClock},
     gate::{Check, GateLayer, Mount, Then},
-    headers::{DEFAULT_PREFIX, HeaderNames, InvalidPrefix},
-    nonce::{
-        ClaimCheck, DEFAULT_MAX_AGE, DEFAULT_MAX_FUTURE, FreshCheck, Freshness, FreshnessError,
-        ReplayGuard,
-    },
+    headers::HeaderNames,
+    nonce::{ClaimCheck, FreshCheck, Freshness, ReplayGuard},
     rejection::Rejection,
     signature::{
-        BodyLimits, CheckedBody, DEFAULT_BODY_TIMEOUT, DEFAULT_MAX_BODY_BYTES, Explain,
-        InvalidBodyLimits, SignatureCheck, SignatureCheckBuilder, SignatureConfigError,
-        TransportProfile,
+        BodyLimits, CheckedBody, Explain, SignatureCheck, SignatureCheckBuilder,
+        SignatureConfigError, TransportProfile,
     },
     user_action::{NoUserAction, UserActionCheck, UserActionVerifier},
 };
@@ -144,7 +138,7 @@ pub struct Verify<R, G, U = NoUserAction>(Arc<Checks<R, G, U>>);
 /// let refused = VerifyRequest::builder()
 ///     .apps(StaticApps::default())
 ///     .replay_guard(MemoryReplayGuard::builder().build().unwrap())
-///     .max_body_bytes(0)
+///     .scheme("no scheme")
 ///     .build();
 /// assert!(refused.is_err());
 /// ```
@@ -182,7 +176,7 @@ impl<R, G, U, B> Mount<B> for Verify<R, G, U> {
     type Body = CheckedBody<B>;
 
     fn mount(body: B) -> CheckedBody<B> {
-        CheckedBody::Unread(body)
+        CheckedBody::unread(body)
     }
 }
 
@@ -212,11 +206,10 @@ impl GateLayer<Verify<NotGiven, NotGiven>> {
             guard: NotGiven,
             user_action: NotGiven,
             settings: Settings {
-                prefix: DEFAULT_PREFIX.to_owned(),
+                names: HeaderNames::default(),
                 signature: SignatureCheck::builder(),
-                freshness: (DEFAULT_MAX_AGE, DEFAULT_MAX_FUTURE),
-                max_body_bytes: DEFAULT_MAX_BODY_BYTES,
-                body_timeout: DEFAULT_BODY_TIMEOUT,
+                freshness: Freshness::default(),
+                limits: BodyLimits::default(),
                 clock: Arc::new(SystemClock),
             },
         }
@@ -235,11 +228,10 @@ pub struct VerifyBuilder<R, G, V = NotGiven> {
 
 #[derive(Clone)]
 struct Settings {
-    prefix: String,
+    names: HeaderNames,
     signature: SignatureCheckBuilder,
-    freshness: (Duration, Duration),
-    max_body_bytes: usize,
-    body_timeout: Duration,
+    freshness: Freshness,
+    limits: BodyLimits,
     clock: SharedClock,
 }
 
@@ -247,15 +239,6 @@ struct Settings {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum VerifyError {
-    /// The header prefix makes no header names.
-    #[error(transparent)]
-    Prefix(#[from] InvalidPrefix),
-    /// The nonce window can't be served.
-    #[error(transparent)]
-    Freshness(#[from] FreshnessError),
-    /// The body's limits can't be served.
-    #[error(transparent)]
-    BodyLimits(#[from] InvalidBodyLimits),
     /// Authority, scheme or profiles can't be used.
     #[error(transparent)]
     Signature(#[from] SignatureConfigError),
@@ -264,7 +247,7 @@ pub enum VerifyError {
 impl<R, G, V> fmt::Debug for VerifyBuilder<R, G, V> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("VerifyBuilder")
-            .field("prefix", &self.settings.prefix)
+            .field("names", &self.settings.names)
             .field("signature", &self.settings.signature)
             .finish_non_exhaustive()
     }
@@ -323,7 +306,7 @@ impl<R, G, V> VerifyBuilder<R, G, V> {
         mut self,
         profiles: impl IntoIterator<Item = TransportProfile>,
     ) -> Self {
-        self.settings.signature = self.settings.signature.profiles(profiles);
+        self.settings.signature = self.settings.signature.transport_profiles(profiles);
         self
     }
 
@@ -335,33 +318,22 @@ impl<R, G, V> VerifyBuilder<R, G, V> {
         self
     }
 
-    /// How long after its datetime a nonce is fresh, 1 ms to 24 h; 300 s by default.
-    pub fn nonce_max_age(mut self, max_age: Duration) -> Self {
-        self.settings.freshness.0 = max_age;
+    /// The window in which a nonce is fresh; 300 s back and 60 s ahead by default.
+    pub fn freshness(mut self, freshness: Freshness) -> Self {
+        self.settings.freshness = freshness;
         self
     }
 
-    /// How far ahead of this clock a nonce's datetime may be, at most 24 h; 60 s by default.
-    pub fn nonce_max_future(mut self, max_future: Duration) -> Self {
-        self.settings.freshness.1 = max_future;
+    /// How long a body may be that is read for the signature or the user action, and how long it may
+    /// take to arrive; 16 KiB and 10 s by default.
+    pub fn body_limits(mut self, limits: BodyLimits) -> Self {
+        self.settings.limits = limits;
         self
     }
 
-    /// Longest body that is read for the signature, in bytes; 16 KiB by default.
-    pub fn max_body_bytes(mut self, max_bytes: usize) -> Self {
-        self.settings.max_body_bytes = max_bytes;
-        self
-    }
-
-    /// How long such a body may take to arrive; 10 s by default.
-    pub fn body_timeout(mut self, timeout: Duration) -> Self {
-        self.settings.body_timeout = timeout;
-        self
-    }
-
-    /// The prefix of the credential headers; `x-dfns-` by default.
-    pub fn header_prefix(mut self, prefix: impl Into<String>) -> Self {
-        self.settings.prefix = prefix.into();
+    /// The names of the credential headers; those that begin with `x-dfns-` by default.
+    pub fn header_names(mut self, names: HeaderNames) -> Self {
+        self.settings.names = names;
         self
     }
 
@@ -377,17 +349,17 @@ impl<R: AppRegistry, G: ReplayGuard, V> VerifyBuilder<R, G, V> {
         self,
         user_action: impl FnOnce(V, HeaderNames, BodyLimits) -> U,
     ) -> Result<VerifyRequest<R, G, U>, VerifyError> {
-        let settings = self.settings;
-        let names = HeaderNames::with_prefix(&settings.prefix)?;
-        let (max_age, max_future) = settings.freshness;
-        let freshness = Freshness::new(max_age, max_future)?;
-        let limits = BodyLimits::new(settings.max_body_bytes, settings.body_timeout)?;
-        let signature = settings
-            .signature
+        let Settings {
+            names,
+            signature,
+            freshness,
+            limits,
+            clock,
+        } = self.settings;
+        let signature = signature
             .header_names(names.clone())
             .body_limits(limits)
             .build()?;
-        let clock = settings.clock;
         let checks = Then::new(
             AppCheck::new(self.apps, names.clone(), Arc::clone(&clock)),
             Then::new(

@@ -41,19 +41,15 @@ impl Mailer for Stalling {
 
 /// Delivery within the process, as for a store that can't tell what is owed.
 pub(crate) fn courier<S: RegistrationStore>(registrations: &Registrations<S>) -> impl Handover {
-    let limits = CourierLimits {
-        capacity: ROOM,
-        concurrency: SENDS,
-    };
+    let limits = CourierLimits::default()
+        .with_capacity(ROOM)
+        .with_concurrency(SENDS);
     Courier::with_limits(deliverer(registrations), limits)
 }
 
 /// Delivery by a dispatcher that each code wakes.
 pub(crate) fn dispatcher<S: Outbox>(registrations: &Registrations<S>) -> impl Handover {
-    let limits = DispatcherLimits {
-        concurrency: SENDS,
-        ..DispatcherLimits::default()
-    };
+    let limits = DispatcherLimits::default().with_concurrency(SENDS);
     let dispatcher = Dispatcher::with_limits(deliverer(registrations), limits);
     let wake = dispatcher.wake();
     // It works on without its handle.

@@ -135,10 +135,9 @@ impl DeliveryConfig {
     }
 
     pub(crate) fn backoff(&self) -> Backoff {
-        Backoff {
-            base: Duration::from_secs(self.first_retry_seconds),
-            cap: Duration::from_secs(self.longest_retry_seconds),
-        }
+        Backoff::default()
+            .with_base(Duration::from_secs(self.first_retry_seconds))
+            .with_cap(Duration::from_secs(self.longest_retry_seconds))
     }
 }
 

@@ -19,7 +19,7 @@ use tower_registration::{
     app::StaticApps,
     delivery::Wake,
     headers::HeaderNames,
-    nonce::ReplayGuard,
+    nonce::{Freshness, ReplayGuard},
     registration::{
         self, RedeemOutcome, RedeemRequest, RegistrationStore, Registrations, ResendRegistration,
     },
@@ -41,8 +41,10 @@ pub(crate) fn router<S: RegistrationStore, G: ReplayGuard>(
         .apps(StaticApps::from_configs(config.apps)?)
         .replay_guard(guard)
         .scheme(config.scheme)
-        .nonce_max_age(Duration::from_secs(config.nonce.max_age_seconds))
-        .nonce_max_future(Duration::from_secs(config.nonce.max_future_seconds));
+        .freshness(Freshness::new(
+            Duration::from_secs(config.nonce.max_age_seconds),
+            Duration::from_secs(config.nonce.max_future_seconds),
+        )?);
     if let Some(authority) = config.authority {
         verify = verify.authority(authority);
     }
@@ -75,7 +77,7 @@ async fn redeem<S: RegistrationStore>(
     let request = body.map_err(|error| unreadable(&error)).and_then(|body| {
         RedeemRequest::parse(&body).map_err(|error| Rejection::body_invalid(error.to_string()))
     });
-    let RedeemRequest { user, code } = match request {
+    let RedeemRequest { user, code, .. } = match request {
         Ok(request) => request,
         Err(rejection) => return refuse(rejection),
     };

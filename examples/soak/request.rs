@@ -118,7 +118,7 @@ fn layer(app: ClientApp) -> Result<SignRequest<Back>, Failure> {
     fn back(request: Request<Full<Bytes>>) -> Ready<Result<Given, Infallible>> {
         std::future::ready(Ok(Response::new(request)))
     }
-    let layer = SignRequestLayer::new(app).authority(AUTHORITY.parse()?);
+    let layer = SignRequestLayer::new(app).authority(AUTHORITY)?;
     Ok(layer.layer(service_fn(back as fn(_) -> _)))
 }
 

@@ -72,8 +72,7 @@ impl Expected {
             Self::Success => answer.status == 200 && answer.name.is_empty(),
             Self::Status(status) => answer.status == status,
             Self::Refused(kinds) => kinds.iter().any(|kind| {
-                let row = kind.row();
-                (row.status.as_u16(), row.name) == (answer.status, answer.name.as_str())
+                (kind.status().as_u16(), kind.name()) == (answer.status, answer.name.as_str())
             }),
         }
     }

@@ -15,7 +15,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use pin_project::pin_project;
 
 use super::{AppRegistry, Application};
-use crate::clock::{SharedClock, SystemClock};
+use crate::clock::{Clock, SharedClock, SystemClock};
 
 /// How long an answer is kept, unless set otherwise: 60 s.
 pub const DEFAULT_TIME_TO_LIVE: Duration = Duration::from_mins(1);
@@ -37,6 +37,7 @@ pub struct CachedApps<R> {
 struct Shared {
     clock: SharedClock,
     time_to_live: TimeDelta,
+    capacity: NonZeroUsize,
     known: Mutex<Generations>,
     unknown: Mutex<Generations>,
 }
@@ -51,30 +52,40 @@ impl<R: AppRegistry> CachedApps<R> {
     /// ids. The time counts from the question; beyond the 292,000 years of the clock it is as good
     /// as endless.
     pub fn with_limits(registry: R, time_to_live: Duration, capacity: NonZeroUsize) -> Self {
-        Self::with_clock(registry, time_to_live, capacity, Arc::new(SystemClock))
-    }
-
-    /// The same, by another clock.
-    pub fn with_clock(
-        registry: R,
-        time_to_live: Duration,
-        capacity: NonZeroUsize,
-        clock: SharedClock,
-    ) -> Self {
-        let shared = Shared {
-            clock,
-            time_to_live: TimeDelta::from_std(time_to_live).unwrap_or(TimeDelta::MAX),
-            known: Mutex::new(Generations::new(capacity)),
-            unknown: Mutex::new(Generations::new(capacity)),
-        };
+        let time_to_live = TimeDelta::from_std(time_to_live).unwrap_or(TimeDelta::MAX);
+        let shared = Shared::new(time_to_live, capacity, Arc::new(SystemClock));
         Self {
             registry,
             shared: Arc::new(shared),
         }
     }
+
+    /// The same by another clock. It has no answers yet, and shares none with earlier clones.
+    #[must_use]
+    pub fn with_clock(self, clock: impl Clock) -> Self {
+        let Shared {
+            time_to_live,
+            capacity,
+            ..
+        } = *self.shared;
+        Self {
+            shared: Arc::new(Shared::new(time_to_live, capacity, Arc::new(clock))),
+            ..self
+        }
+    }
 }
 
 impl Shared {
+    fn new(time_to_live: TimeDelta, capacity: NonZeroUsize, clock: SharedClock) -> Self {
+        Self {
+            clock,
+            time_to_live,
+            capacity,
+            known: Mutex::new(Generations::new(capacity)),
+            unknown: Mutex::new(Generations::new(capacity)),
+        }
+    }
+
     fn get(&self, id: &str, now: DateTime<Utc>) -> Option<Kept> {
         [&self.known, &self.unknown].into_iter().find_map(|half| {
             let mut half = half.lock().unwrap_or_else(PoisonError::into_inner);
@@ -255,12 +266,9 @@ mod tests {
     fn fixture(capacity: usize) -> Fixture {
         let clock = ManualClock::at(DateTime::UNIX_EPOCH);
         let asked = Arc::new(Counting::default());
-        let apps = CachedApps::with_clock(
-            Arc::clone(&asked),
-            Duration::from_mins(1),
-            NonZeroUsize::new(capacity).unwrap(),
-            Arc::new(clock.clone()),
-        );
+        let capacity = NonZeroUsize::new(capacity).unwrap();
+        let apps = CachedApps::with_limits(Arc::clone(&asked), Duration::from_mins(1), capacity)
+            .with_clock(clock.clone());
         Fixture { apps, asked, clock }
     }
 

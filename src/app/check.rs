@@ -12,7 +12,7 @@ use http::Request;
 
 use super::{AppKind, AppRegistry, Application};
 use crate::{
-    clock::{SharedClock, SystemClock},
+    clock::{Clock, SharedClock, SystemClock},
     gate::{Check, GateLayer, Mount},
     headers::{Credential, HeaderNames},
     rejection::{Rejection, RejectionKind},
@@ -151,8 +151,8 @@ impl<R: AppRegistry> GateLayer<AppCheck<R>> {
     }
 
     /// Reads the time, for the expiry of secrets, from another clock.
-    pub fn clock(mut self, clock: SharedClock) -> Self {
-        Arc::make_mut(&mut self.check_mut().settings).clock = clock;
+    pub fn clock(mut self, clock: impl Clock) -> Self {
+        Arc::make_mut(&mut self.check_mut().settings).clock = Arc::new(clock);
         self
     }
 }

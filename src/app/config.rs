@@ -29,6 +29,7 @@ use crate::{
 /// mistake is shown nowhere.
 #[derive(Clone, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[non_exhaustive]
 pub struct AppConfig {
     /// The application's id.
     pub id: String,
@@ -80,6 +81,7 @@ fn read_keys<'de, D: Deserializer<'de>>(keys: D) -> Result<Vec<String>, D::Error
 /// An application secret in a configuration file: the secret, or the secret and its expiry.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(untagged, rename_all_fields = "camelCase", deny_unknown_fields)]
+#[non_exhaustive]
 pub enum SecretConfig {
     /// Good without end.
     Lasting(SecretString),
@@ -94,6 +96,7 @@ pub enum SecretConfig {
 
 /// What is wrong with an application in a configuration file.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum AppConfigError {
     /// Its id could stand in no header.
     #[error(transparent)]

@@ -9,7 +9,8 @@ use subtle::{Choice, ConditionallySelectable, ConstantTimeEq};
 use super::AppId;
 use crate::signature::VerifyingKey;
 
-/// What an application has to prove.
+/// What an application has to prove. Whoever builds records decides on each kind, so that another would
+/// be a new major version.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Deserialize, serde::Serialize)]
 pub enum AppKind {
     /// Runs where its users are and can keep no secret: id and nonce.
@@ -31,6 +32,7 @@ pub struct AppSecretHash {
 /// An empty application secret, which an empty header would match.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("an application secret is empty: use a random token of at least 128 bits")]
+#[non_exhaustive]
 pub struct EmptySecret;
 
 impl AppSecretHash {

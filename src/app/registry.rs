@@ -60,7 +60,15 @@ pub struct StaticApps(Arc<HashMap<AppId, Arc<Application>>>);
 /// Two applications with one id.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("application id {0} is given twice: every application needs an id of its own")]
-pub struct DuplicateApp(pub AppId);
+pub struct DuplicateApp(AppId);
+
+impl DuplicateApp {
+    /// The id that both have.
+    #[must_use]
+    pub fn id(&self) -> &AppId {
+        &self.0
+    }
+}
 
 impl StaticApps {
     /// A registry of these applications.

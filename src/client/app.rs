@@ -25,6 +25,7 @@ pub(super) struct Credentials {
     "the application secret cannot be sent: use 1 to {MAX_LONG_VALUE} characters of visible \
      ASCII, without white space at its ends"
 )]
+#[non_exhaustive]
 pub struct InvalidAppSecret;
 
 impl ClientApp {

@@ -19,6 +19,7 @@ use crate::{
 
 /// Why a request cannot be signed as it would go out.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum RequestError {
     /// Neither a `host` header nor an authority in the URI.
     #[error("the request has no authority: write its URI with scheme and host, or set `host`")]

@@ -10,11 +10,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::{
-    Request, Response,
-    request::Parts,
-    uri::{Authority, Scheme},
-};
+use http::{Request, Response, request::Parts, uri::Scheme};
 use http_body::Body;
 use http_body_util::Full;
 use pin_project::pin_project;
@@ -30,13 +26,16 @@ use crate::{
     clock::{Clock, SharedClock, SystemClock},
     headers::HeaderNames,
     rejection::Rejection,
-    signature::{BodyLimits, Buffering, collect},
+    signature::{
+        BodyLimits, Buffering, SignatureConfigError, collect, read_authority, read_scheme,
+    },
 };
 
 type BoxError = Box<dyn Error + Send + Sync>;
 
 /// Why there is no response.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum ClientError {
     /// The request's body is over the limit, took too long, or broke off. Nothing was sent.
     #[error("the request's body could not be read")]
@@ -84,15 +83,23 @@ impl SignRequestLayer {
     /// The authority to sign, where the server goes by another name than the request's `host`, as
     /// behind a proxy or a tunnel. Once it is set, `host` may name another service than the URI, as
     /// where the URI is the tunnel's; over HTTP/2, the server then has to have its authority set too.
-    pub fn authority(mut self, authority: Authority) -> Self {
-        self.signer.authority = Some(authority);
-        self
+    ///
+    /// # Errors
+    ///
+    /// If it is no authority, such as `api.example.com`.
+    pub fn authority(mut self, authority: impl Into<String>) -> Result<Self, SignatureConfigError> {
+        self.signer.authority = Some(read_authority(authority.into())?);
+        Ok(self)
     }
 
     /// The scheme to sign, whatever the request's own: `https` unless set.
-    pub fn scheme(mut self, scheme: Scheme) -> Self {
-        self.signer.scheme = scheme;
-        self
+    ///
+    /// # Errors
+    ///
+    /// If it is no scheme.
+    pub fn scheme(mut self, scheme: impl Into<String>) -> Result<Self, SignatureConfigError> {
+        self.signer.scheme = read_scheme(scheme.into())?;
+        Ok(self)
     }
 
     /// Sends along, in `x-dfns-explain-signature`, the text that was signed, so that a server with
@@ -305,7 +312,7 @@ mod tests {
             application: Arc::new(app),
             secret: None,
         };
-        let check = SignatureCheck::builder().profiles([TransportProfile::RECEIVED]);
+        let check = SignatureCheck::builder().transport_profiles([TransportProfile::RECEIVED]);
         let inner = service_fn(async |request: Request<CheckedBody<Incoming>>| {
             let mut response = Response::new(Full::<Bytes>::default());
             *response.headers_mut() = request.headers().clone();

@@ -51,6 +51,7 @@ pub trait MailerHarness {
 
 /// A mail that has arrived.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct DeliveredMail {
     /// Everybody whom it went to, as the envelope or the headers have it.
     pub recipients: Vec<String>,
@@ -60,8 +61,25 @@ pub struct DeliveredMail {
     pub text: String,
 }
 
+impl DeliveredMail {
+    /// A mail to `recipients`, in which `text` is to be read.
+    #[must_use]
+    pub fn new(
+        recipients: Vec<String>,
+        message_id: impl Into<String>,
+        text: impl Into<String>,
+    ) -> Self {
+        Self {
+            recipients,
+            message_id: message_id.into(),
+            text: text.into(),
+        }
+    }
+}
+
 /// What may be wrong between a mailer and its server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Fault {
     /// Nobody answers at the server's address.
     Unreachable,

@@ -13,6 +13,7 @@ pub const CAP: Duration = Duration::from_mins(10);
 /// policy's five tries over 7 to 14 minutes: a mail server's restart, and the five minutes that
 /// greylisting usually asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Backoff {
     /// The longest wait after the first failure.
     pub base: Duration,
@@ -21,6 +22,18 @@ pub struct Backoff {
 }
 
 impl Backoff {
+    /// The same with another longest wait after the first failure.
+    #[must_use]
+    pub fn with_base(self, base: Duration) -> Self {
+        Self { base, ..self }
+    }
+
+    /// The same with another longest wait of all.
+    #[must_use]
+    pub fn with_cap(self, cap: Duration) -> Self {
+        Self { cap, ..self }
+    }
+
     /// The wait after the `failures`th failure in a row: the base times [`FACTOR`] for each one
     /// after the first, up to the cap; half of it always, the other half by `jitter` from none to
     /// all, so that mails which failed together don't come back together.

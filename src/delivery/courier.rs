@@ -27,11 +27,29 @@ const MAX_STORE_FAILURES: u32 = 10;
 
 /// How much a [`Courier`] takes on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct CourierLimits {
     /// Mails in hand, those reserved, being sent and waiting to be tried again: 1,024 by default.
     pub capacity: NonZeroUsize,
     /// Mails being sent at once: [`DEFAULT_CONCURRENCY`] by default.
     pub concurrency: NonZeroUsize,
+}
+
+impl CourierLimits {
+    /// The same with another capacity.
+    #[must_use]
+    pub fn with_capacity(self, capacity: NonZeroUsize) -> Self {
+        Self { capacity, ..self }
+    }
+
+    /// The same with so many mails being sent at once.
+    #[must_use]
+    pub fn with_concurrency(self, concurrency: NonZeroUsize) -> Self {
+        Self {
+            concurrency,
+            ..self
+        }
+    }
 }
 
 impl Default for CourierLimits {
@@ -73,7 +91,7 @@ impl Default for CourierLimits {
 /// store.insert_if_absent(&jane, Registration::pending(UserKind::EndUser, "jane@example.co"));
 /// let registrations = Registrations::new(store, RegistrationKey::generate().unwrap());
 /// let mailer = MemoryMailer::new();
-/// let small = CourierLimits { capacity: NonZeroUsize::MIN, ..CourierLimits::default() };
+/// let small = CourierLimits::default().with_capacity(NonZeroUsize::MIN);
 /// let courier = Courier::with_limits(Deliverer::new(registrations.clone(), mailer.clone()), small);
 ///
 /// let permit = courier.reserve().unwrap();
@@ -100,6 +118,7 @@ struct Inner<S, M> {
 
 /// What [`Courier::shutdown`] came to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Drained {
     /// Mails that this courier has not delivered: they are owed in the store, and their users have
     /// to ask again. Those that were left earlier, since the store failed, are among them.

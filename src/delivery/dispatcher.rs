@@ -28,12 +28,33 @@ pub const DEFAULT_POLL_INTERVAL: Duration = Duration::from_secs(1);
 
 /// How a [`Dispatcher`] works.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct DispatcherLimits {
     /// How often it looks for mails: [`DEFAULT_POLL_INTERVAL`] by default. Retries, and mails that
     /// other processes owe, wait up to this long; a millisecond is the least.
     pub poll_interval: Duration,
     /// Mails being sent at once: [`DEFAULT_CONCURRENCY`] by default.
     pub concurrency: NonZeroUsize,
+}
+
+impl DispatcherLimits {
+    /// The same with another interval between two looks.
+    #[must_use]
+    pub fn with_poll_interval(self, poll_interval: Duration) -> Self {
+        Self {
+            poll_interval,
+            ..self
+        }
+    }
+
+    /// The same with so many mails being sent at once.
+    #[must_use]
+    pub fn with_concurrency(self, concurrency: NonZeroUsize) -> Self {
+        Self {
+            concurrency,
+            ..self
+        }
+    }
 }
 
 impl Default for DispatcherLimits {

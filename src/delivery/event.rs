@@ -6,6 +6,7 @@ use crate::registration::OrgId;
 
 /// What became of a user's owed mail.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Delivery {
     /// It is in the hands of somebody who will deliver it.
     Delivered,
@@ -26,6 +27,7 @@ pub enum Delivery {
 
 /// Why a mail will not be sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum GiveUp {
     /// The mailer said that no try can succeed.
     Permanent,
@@ -40,6 +42,7 @@ pub enum GiveUp {
 
 /// Why one try at a mail failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum Failure {
     /// The mailer said that another try may succeed.
     Transient,

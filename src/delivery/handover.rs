@@ -35,6 +35,7 @@ pub trait Permit: Send + 'static {
 
 /// Why no room could be reserved.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
+#[non_exhaustive]
 pub enum NoRoom {
     /// As many mails are waiting as may.
     #[error("the queue of mails is full")]

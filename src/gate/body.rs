@@ -11,18 +11,32 @@ use http_body_util::Full;
 use pin_project::pin_project;
 
 /// The body of a [`Gate`](super::Gate)'s answer: the inner service's, or a rejection's JSON.
-#[pin_project(project = GateBodyProjection)]
+#[pin_project]
 #[derive(Debug)]
-pub enum GateBody<B> {
+pub struct GateBody<B>(#[pin] Whose<B>);
+
+#[pin_project(project = WhoseProjection)]
+#[derive(Debug)]
+enum Whose<B> {
     /// The inner service's own body.
     Inner(#[pin] B),
     /// The JSON of a [`Rejection`](crate::rejection::Rejection).
     Rejection(#[pin] Full<Bytes>),
 }
 
+impl<B> GateBody<B> {
+    pub(super) fn inner(body: B) -> Self {
+        Self(Whose::Inner(body))
+    }
+
+    pub(super) fn rejection(json: Full<Bytes>) -> Self {
+        Self(Whose::Rejection(json))
+    }
+}
+
 impl<B: Default> Default for GateBody<B> {
     fn default() -> Self {
-        Self::Inner(B::default())
+        Self::inner(B::default())
     }
 }
 
@@ -34,25 +48,25 @@ impl<B: Body<Data = Bytes>> Body for GateBody<B> {
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Self::Data>, Self::Error>>> {
-        match self.project() {
-            GateBodyProjection::Inner(body) => body.poll_frame(cx),
-            GateBodyProjection::Rejection(body) => body
+        match self.project().0.project() {
+            WhoseProjection::Inner(body) => body.poll_frame(cx),
+            WhoseProjection::Rejection(body) => body
                 .poll_frame(cx)
                 .map_err(|infallible| match infallible {}),
         }
     }
 
     fn is_end_stream(&self) -> bool {
-        match self {
-            Self::Inner(body) => body.is_end_stream(),
-            Self::Rejection(body) => body.is_end_stream(),
+        match &self.0 {
+            Whose::Inner(body) => body.is_end_stream(),
+            Whose::Rejection(body) => body.is_end_stream(),
         }
     }
 
     fn size_hint(&self) -> SizeHint {
-        match self {
-            Self::Inner(body) => body.size_hint(),
-            Self::Rejection(body) => body.size_hint(),
+        match &self.0 {
+            Whose::Inner(body) => body.size_hint(),
+            Whose::Rejection(body) => body.size_hint(),
         }
     }
 }

@@ -74,25 +74,30 @@ where
         let clone = self.inner.clone();
         let ready = std::mem::replace(&mut self.inner, clone);
         let mut request = request.map(C::mount);
-        match guarded(|| self.check.begin(&mut request)) {
-            Ok(pending) => GateFuture::Checking {
+        let stage = match guarded(|| self.check.begin(&mut request)) {
+            Ok(pending) => Stage::Checking {
                 check: self.check.clone(),
                 pending,
                 asked: Some((request, ready)),
             },
-            Err(rejection) => GateFuture::Refused(Some(rejection)),
-        }
+            Err(rejection) => Stage::Refused(Some(rejection)),
+        };
+        GateFuture { stage }
     }
 }
 
 /// The answer of a [`Gate`].
-#[pin_project(project = GateProjection)]
-pub enum GateFuture<C, P, B, S, F> {
+#[pin_project]
+pub struct GateFuture<C, P, B, S, F> {
+    #[pin]
+    stage: Stage<C, P, B, S, F>,
+}
+
+#[pin_project(project = StageProjection)]
+enum Stage<C, P, B, S, F> {
     /// The check is under way.
     Checking {
-        /// Who decides.
         check: C,
-        /// What is waited for.
         #[pin]
         pending: P,
         /// The request, and the readied service that it is for.
@@ -106,10 +111,10 @@ pub enum GateFuture<C, P, B, S, F> {
 
 impl<C, P, B, S, F> fmt::Debug for GateFuture<C, P, B, S, F> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Checking { .. } => "GateFuture::Checking",
-            Self::Calling(_) => "GateFuture::Calling",
-            Self::Refused(_) => "GateFuture::Refused",
+        f.write_str(match self.stage {
+            Stage::Checking { .. } => "GateFuture::Checking",
+            Stage::Calling(_) => "GateFuture::Calling",
+            Stage::Refused(_) => "GateFuture::Refused",
         })
     }
 }
@@ -121,10 +126,11 @@ where
 {
     type Output = Result<Response<GateBody<ResBody>>, S::Error>;
 
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let mut stage = self.project().stage;
         loop {
-            let next = match self.as_mut().project() {
-                GateProjection::Checking {
+            let next = match stage.as_mut().project() {
+                StageProjection::Checking {
                     check,
                     pending,
                     asked,
@@ -137,21 +143,21 @@ where
                     // Taken whatever the verdict: there is no second one.
                     let (request, mut inner) = asked.take().expect("it was there just now");
                     match verdict {
-                        Ok(()) => Self::Calling(inner.call(request)),
+                        Ok(()) => Stage::Calling(inner.call(request)),
                         Err(rejection) => return Poll::Ready(Ok(refuse(rejection))),
                     }
                 }
-                GateProjection::Calling(response) => {
+                StageProjection::Calling(response) => {
                     return response
                         .poll(cx)
-                        .map_ok(|answer| answer.map(GateBody::Inner));
+                        .map_ok(|answer| answer.map(GateBody::inner));
                 }
-                GateProjection::Refused(rejection) => {
+                StageProjection::Refused(rejection) => {
                     let rejection = rejection.take().expect("polled after completion");
                     return Poll::Ready(Ok(refuse(rejection)));
                 }
             };
-            self.set(next);
+            stage.set(next);
         }
     }
 }
@@ -169,13 +175,13 @@ fn panicked() -> Rejection {
 
 fn refuse<B>(rejection: Rejection) -> Response<GateBody<B>> {
     report(&rejection);
-    rejection.into_response().map(GateBody::Rejection)
+    rejection.into_response().map(GateBody::rejection)
 }
 
 /// Counts a rejection, and logs what a caller did at `debug`, what the operator has to mend at `error`.
 pub(crate) fn report(rejection: &Rejection) {
     measure::rejected(rejection.kind());
-    let name = rejection.kind().row().name;
+    let name = rejection.kind().name();
     let reason = rejection.reason();
     let source = std::error::Error::source(rejection);
     match rejection.kind() {

@@ -33,13 +33,15 @@ impl<A, C> Then<A, C> {
     }
 }
 
-/// Which of two checks is under way.
-#[pin_project(project = ThenProjection)]
+/// What the check that is under way waits for.
+#[pin_project]
 #[derive(Debug)]
-pub enum ThenPending<P, Q> {
-    /// The first.
+pub struct ThenPending<P, Q>(#[pin] Which<P, Q>);
+
+#[pin_project(project = WhichProjection)]
+#[derive(Debug)]
+enum Which<P, Q> {
     First(#[pin] P),
-    /// The second.
     Second(#[pin] Q),
 }
 
@@ -47,23 +49,25 @@ impl<B, A: Check<B>, C: Check<B>> Check<B> for Then<A, C> {
     type Pending = ThenPending<A::Pending, C::Pending>;
 
     fn begin(&self, request: &mut Request<B>) -> Result<Self::Pending, Rejection> {
-        self.first.begin(request).map(ThenPending::First)
+        let pending = self.first.begin(request)?;
+        Ok(ThenPending(Which::First(pending)))
     }
 
     fn poll(
         &self,
-        mut pending: Pin<&mut Self::Pending>,
+        pending: Pin<&mut Self::Pending>,
         request: &mut Request<B>,
         cx: &mut Context<'_>,
     ) -> Poll<Result<(), Rejection>> {
-        if let ThenProjection::First(first) = pending.as_mut().project() {
+        let mut which = pending.project().0;
+        if let WhichProjection::First(first) = which.as_mut().project() {
             ready!(self.first.poll(first, request, cx))?;
             let second = self.second.begin(request)?;
-            pending.set(ThenPending::Second(second));
+            which.set(Which::Second(second));
         }
-        match pending.project() {
-            ThenProjection::Second(second) => self.second.poll(second, request, cx),
-            ThenProjection::First(_) => unreachable!("it has just been passed"),
+        match which.project() {
+            WhichProjection::Second(second) => self.second.poll(second, request, cx),
+            WhichProjection::First(_) => unreachable!("it has just been passed"),
         }
     }
 }

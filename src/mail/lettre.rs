@@ -2,6 +2,7 @@
 
 use std::{
     borrow::Cow,
+    error::Error,
     fs, io,
     path::{Path, PathBuf},
     sync::Arc,
@@ -10,12 +11,11 @@ use std::{
 
 use lettre::{
     Address, AsyncFileTransport, AsyncTransport, Message, Tokio1Executor,
-    address::AddressError,
     message::{
-        Mailbox, MultiPart,
+        Mailbox, MultiPart, SinglePart,
         header::{HeaderName, HeaderValue},
     },
-    transport::{file, smtp},
+    transport::smtp,
 };
 use tokio::time::timeout;
 
@@ -27,7 +27,8 @@ use super::{
 /// How long it may take to hand a mail to an SMTP server, from connecting to its last answer.
 pub const SMTP_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// A [`Mailer`] over lettre: mails with a text and an HTML side, written by a [`Template`].
+/// A [`Mailer`] over lettre: mails with a text and, if there is one, an HTML side, written by a
+/// [`Template`].
 ///
 /// 1. Each try at one mail has the same `Message-ID`, made of the mail's
 ///    [`message_id`](RegistrationEmail::message_id) and the sender's domain, and `Auto-Submitted: auto-generated` (RFC 3834), so that no vacation notice answers.
@@ -64,7 +65,11 @@ enum Carrier {
     Smtp(Arc<Pool>),
 }
 
+type BoxError = Box<dyn Error + Send + Sync>;
+
 /// Why a [`LettreMailer`] could not be built.
+///
+/// A boxed source is lettre's own error. Its type is no part of this crate's API.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum LettreConfigError {
@@ -74,7 +79,7 @@ pub enum LettreConfigError {
         /// What was given.
         from: String,
         /// What is wrong with it.
-        source: AddressError,
+        source: BoxError,
     },
     /// The directory is missing and could not be made.
     #[error("the mailbox directory {path} could not be made: name one that this user may write to", path = path.display())]
@@ -96,32 +101,59 @@ pub enum LettreConfigError {
 
 /// Why a mail was not handed over.
 ///
-/// Sources may repeat what the server said, and with it the address: take care where they go.
+/// Sources may repeat what the server said, and with it the address: take care where they go. A boxed
+/// one is lettre's own error. Its type is no part of this crate's API.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum LettreError {
     /// The address is none that lettre sends to.
     #[error("the address is none that mail can be sent to")]
-    Address(#[source] AddressError),
+    Address(#[source] BoxError),
     /// The mail could not be put together.
     #[error("the mail could not be put together")]
-    Message(#[source] lettre::error::Error),
+    Message(#[source] BoxError),
     /// The file could not be written.
     #[error("the mail could not be written to its file")]
-    File(#[source] file::Error),
+    File(#[source] BoxError),
     /// The server could not be connected to.
     #[error("the SMTP server could not be connected to")]
     Connect(#[source] io::Error),
     /// The server refused to be talked to at all, by its greeting, at the start of TLS or at the
     /// login: the operator's concern, and no mail's fault.
     #[error("the SMTP server refused the connection")]
-    Refused(#[source] smtp::Error),
+    Refused {
+        /// The SMTP reply code, if it was a reply that refused.
+        code: Option<u16>,
+        /// What was refused, and how.
+        source: BoxError,
+    },
     /// The server did not take the mail, or was lost on the way.
     #[error("the SMTP server did not take the mail")]
-    Smtp(#[source] smtp::Error),
+    Smtp {
+        /// The SMTP reply code, if it was a reply that refused.
+        code: Option<u16>,
+        /// What went wrong.
+        source: BoxError,
+    },
     /// The server did not answer in time, so that nobody knows whether it took the mail.
     #[error("the SMTP server did not answer within {SMTP_TIMEOUT:?}")]
     TimedOut,
+}
+
+impl LettreError {
+    pub(super) fn refused(error: smtp::Error) -> Self {
+        Self::Refused {
+            code: error.status().map(u16::from),
+            source: error.into(),
+        }
+    }
+
+    pub(super) fn smtp(error: smtp::Error) -> Self {
+        Self::Smtp {
+            code: error.status().map(u16::from),
+            source: error.into(),
+        }
+    }
 }
 
 impl<T: Template> LettreMailer<T> {
@@ -171,7 +203,8 @@ impl<T: Template> LettreMailer<T> {
     }
 
     fn message(&self, mail: &RegistrationEmail) -> Result<Message, LettreError> {
-        let to: Address = mail.to.parse().map_err(LettreError::Address)?;
+        let to: Result<Address, _> = mail.to.parse();
+        let to = to.map_err(|error| LettreError::Address(error.into()))?;
         let RenderedEmail {
             subject,
             text,
@@ -179,21 +212,26 @@ impl<T: Template> LettreMailer<T> {
         } = self.template.render(mail);
         let id = format!("<{}@{}>", mail.message_id, self.from.email.domain());
         let automatic = HeaderName::new_from_ascii_str("Auto-Submitted");
-        Message::builder()
+        let builder = Message::builder()
             .from(self.from.clone())
             .to(to.into())
             .subject(subject)
             .message_id(Some(id))
-            .raw_header(HeaderValue::new(automatic, "auto-generated".to_owned()))
-            .multipart(MultiPart::alternative_plain_html(text, html))
-            .map_err(LettreError::Message)
+            .raw_header(HeaderValue::new(automatic, "auto-generated".to_owned()));
+        let message = if html.is_empty() {
+            builder.singlepart(SinglePart::plain(text))
+        } else {
+            builder.multipart(MultiPart::alternative_plain_html(text, html))
+        };
+        message.map_err(|error| LettreError::Message(error.into()))
     }
 }
 
 fn sender(from: &str) -> Result<Mailbox, LettreConfigError> {
-    from.parse().map_err(|source| LettreConfigError::From {
+    let sender: Result<Mailbox, _> = from.parse();
+    sender.map_err(|error| LettreConfigError::From {
         from: from.to_owned(),
-        source,
+        source: error.into(),
     })
 }
 
@@ -204,7 +242,8 @@ impl<T: Template> Mailer for LettreMailer<T> {
         let message = self.message(mail)?;
         match &self.carrier {
             Carrier::Directory(files) => {
-                files.send(message).await.map_err(LettreError::File)?;
+                let written = files.send(message).await;
+                written.map_err(|error| LettreError::File(error.into()))?;
             }
             Carrier::Smtp(server) => {
                 timeout(SMTP_TIMEOUT, server.send(&message))
@@ -220,25 +259,26 @@ impl MailError for LettreError {
     fn is_transient(&self) -> bool {
         match self {
             Self::Address(_) | Self::Message(_) => false,
-            Self::File(_) | Self::Connect(_) | Self::Refused(_) | Self::TimedOut => true,
-            Self::Smtp(error) => !error.is_permanent() || refuses_the_login(error),
+            Self::File(_) | Self::Connect(_) | Self::Refused { .. } | Self::TimedOut => true,
+            Self::Smtp { code, .. } => !code.is_some_and(is_about_the_mail_for_good),
         }
     }
 
     /// The error's own words, which are fixed, and the SMTP reply code.
     fn reason(&self) -> Cow<'static, str> {
         match self {
-            Self::Smtp(error) | Self::Refused(error) => match error.status() {
-                Some(code) => format!("{self}: it replied {code}").into(),
-                None => self.to_string().into(),
-            },
+            Self::Smtp {
+                code: Some(code), ..
+            }
+            | Self::Refused {
+                code: Some(code), ..
+            } => format!("{self}: it replied {code}").into(),
             _ => self.to_string().into(),
         }
     }
 }
 
-/// Reply codes 530, 534, 535 and 538 of RFC 4954: about the login, not about the mail.
-fn refuses_the_login(error: &smtp::Error) -> bool {
-    let code = error.status().map(u16::from);
-    matches!(code, Some(530 | 534 | 535 | 538))
+/// Reply codes from 500 on, but for 530, 534, 535 and 538 of RFC 4954, which are about the login.
+fn is_about_the_mail_for_good(code: u16) -> bool {
+    code >= 500 && !matches!(code, 530 | 534 | 535 | 538)
 }

@@ -84,10 +84,10 @@ impl Server {
             }
             _ => Ok(()),
         };
-        secured.map_err(LettreError::Refused)?;
+        secured.map_err(LettreError::refused)?;
         if let Some(login) = &self.login {
             let welcome = connection.auth(DEFAULT_MECHANISMS, login).await;
-            welcome.map_err(LettreError::Refused)?;
+            welcome.map_err(LettreError::refused)?;
         }
         Ok(connection)
     }
@@ -106,7 +106,7 @@ impl Server {
             stream.set_nodelay(true).map_err(LettreError::Connect)?;
             AsyncSmtpConnection::connect_with_transport(Box::new(stream), hello).await
         };
-        reached.map_err(LettreError::Refused)
+        reached.map_err(LettreError::refused)
     }
 }
 
@@ -173,7 +173,7 @@ impl Pool {
         connection
             .send(message.envelope(), &message.formatted())
             .await
-            .map_err(LettreError::Smtp)?;
+            .map_err(LettreError::smtp)?;
         self.keep(Kept {
             connection,
             mails: mails + 1,

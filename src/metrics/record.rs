@@ -111,7 +111,7 @@ static REJECTED: Family<RejectionKind> = {
     macro_rules! by_name {
         ($($kind:ident)+) => {
             family!(REJECTIONS, "kind", {
-                $(RejectionKind::$kind => RejectionKind::$kind.row().name,)+
+                $(RejectionKind::$kind => RejectionKind::$kind.name(),)+
             })
         };
     }

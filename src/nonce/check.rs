@@ -16,7 +16,7 @@ use super::{
 };
 use crate::{
     app::{AppId, AppKind},
-    clock::{SharedClock, SystemClock},
+    clock::{Clock, SharedClock, SystemClock},
     gate::{Check, GateLayer, Mount, Then},
     headers::{Credential, HeaderNames},
     measure::ClaimTimer,
@@ -291,7 +291,8 @@ impl<G: ReplayGuard> GateLayer<NonceCheck<G>> {
     }
 
     /// Reads the time from another clock.
-    pub fn clock(mut self, clock: SharedClock) -> Self {
+    pub fn clock(mut self, clock: impl Clock) -> Self {
+        let clock: SharedClock = Arc::new(clock);
         self.check_mut().second_mut().clock = ClockSetting(Arc::clone(&clock));
         self.set_fresh(|settings| settings.clock = clock)
     }

@@ -35,6 +35,7 @@ pub struct Nonce {
 
 /// What makes a nonce one, in at most 32 bytes: two spellings of one UUID are one nonce.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum NonceId {
     /// The random value is a UUID.
     Uuid(Uuid),
@@ -44,6 +45,7 @@ pub enum NonceId {
 
 /// Why a header value is no nonce.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum NonceError {
     /// More than [`MAX_SHORT_VALUE`] bytes.
     #[error("nonce is longer than {MAX_SHORT_VALUE} bytes")]

@@ -43,6 +43,7 @@ pub struct FreshnessError {
 
 /// A nonce outside of its window.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum NotFresh {
     /// Its datetime is more than the age back.
     #[error("nonce is stale")]

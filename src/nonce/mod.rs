@@ -16,14 +16,13 @@
 //! use tower_registration::{
 //!     app::AppId,
 //!     backend::memory::MemoryReplayGuard,
-//!     clock::ManualClock,
 //!     nonce::{Claim, ClaimOutcome, Freshness, Nonce, NotFresh, ReplayGuard},
 //! };
 //!
 //! # #[tokio::main(flavor = "current_thread")]
 //! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! let now: DateTime<Utc> = "2026-11-23T07:44:00Z".parse()?;
-//! let guard = MemoryReplayGuard::builder().clock(&ManualClock::at(now)).build()?;
+//! let guard = MemoryReplayGuard::builder().started_at(now).build()?;
 //! // {"uuid":"0d9b4a5e-6a3c-4d7f-9c58-2f1f6a0b7e11","datetime":"2026-11-23T07:44:00Z"}
 //! let header = "eyJ1dWlkIjoiMGQ5YjRhNWUtNmEzYy00ZDdmLTljNTgtMmYxZjZhMGI3ZTExIiwiZGF0ZXRpbWUiOiIyMDI2LTExLTIzVDA3OjQ0OjAwWiJ9";
 //!

@@ -43,7 +43,8 @@ impl<'a> Claim<'a> {
     }
 }
 
-/// What became of a [`Claim`].
+/// What became of a [`Claim`]. These three are the contract: another would be another contract, and so a
+/// new major version.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum ClaimOutcome {
     /// First use: the nonce is the caller's, and nobody else's until it stops being fresh.
@@ -57,11 +58,20 @@ pub enum ClaimOutcome {
 
 /// How full a guard is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Occupancy {
     /// Entries that take up room, those included that are no longer fresh but not yet forgotten.
     pub live: u64,
     /// How many there may be.
     pub capacity: u64,
+}
+
+impl Occupancy {
+    /// `live` entries where there may be `capacity`.
+    #[must_use]
+    pub fn new(live: u64, capacity: u64) -> Self {
+        Self { live, capacity }
+    }
 }
 
 /// Remembers used nonces.

@@ -4,13 +4,9 @@ use std::{fmt, sync::Arc, time::Duration};
 
 use super::{
     Registrations,
-    service::{Authority, Hook, ResendEvent, ResendRegistration, Shared},
+    service::{Authority, Observer, ResendEvent, ResendRegistration, Shared},
 };
-use crate::{
-    app::Permissions,
-    delivery::Handover,
-    signature::{BodyLimits, DEFAULT_BODY_TIMEOUT, DEFAULT_MAX_BODY_BYTES, InvalidBodyLimits},
-};
+use crate::{app::Permissions, delivery::Handover, signature::BodyLimits};
 
 /// Step of the time grid that answers leave on, unless set otherwise.
 pub const DEFAULT_ANSWER_GRID: Duration = Duration::from_millis(100);
@@ -25,19 +21,15 @@ pub struct ResendBuilder<S, H> {
     registrations: Registrations<S>,
     handover: H,
     authority: Authority,
-    max_body_bytes: usize,
-    body_timeout: Duration,
+    limits: BodyLimits,
     grid: Option<Duration>,
-    hook: Option<Hook>,
+    observer: Option<Observer>,
 }
 
 /// Why [`ResendBuilder::build`] refuses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ResendError {
-    /// The body's limits can't be served.
-    #[error(transparent)]
-    BodyLimits(#[from] InvalidBodyLimits),
     /// The grid's step is no step, or longer than a caller waits.
     #[error(
         "an answer grid of {0:?} can't be kept: set its step to 1 ms to {MAX_ANSWER_GRID:?}; to do \
@@ -58,10 +50,9 @@ impl<S, H> ResendRegistration<S, H> {
             registrations,
             handover,
             authority: Authority::VerifiedApp,
-            max_body_bytes: DEFAULT_MAX_BODY_BYTES,
-            body_timeout: DEFAULT_BODY_TIMEOUT,
+            limits: BodyLimits::default(),
             grid: Some(DEFAULT_ANSWER_GRID),
-            hook: None,
+            observer: None,
         }
     }
 }
@@ -91,27 +82,16 @@ impl<S, H> ResendBuilder<S, H> {
         }
     }
 
-    /// Longest body, in bytes; 16 KiB by default.
-    pub fn max_body_bytes(self, max_body_bytes: usize) -> Self {
-        Self {
-            max_body_bytes,
-            ..self
-        }
+    /// How long a body may be, and how long it may take to arrive; 16 KiB and 10 s by default.
+    pub fn body_limits(self, limits: BodyLimits) -> Self {
+        Self { limits, ..self }
     }
 
-    /// How long a body may take to arrive; 10 s by default.
-    pub fn body_timeout(self, body_timeout: Duration) -> Self {
+    /// Tells `observer` what became of each request that the store was asked about. It runs before
+    /// the answer leaves: keep it short. A panic in it is a 503.
+    pub fn observer(self, observer: impl Fn(&ResendEvent<'_>) + Send + Sync + 'static) -> Self {
         Self {
-            body_timeout,
-            ..self
-        }
-    }
-
-    /// Tells `hook` what became of each request that the store was asked about. It runs before the
-    /// answer leaves: keep it short. A panic in it is a 503.
-    pub fn on_outcome(self, hook: impl Fn(&ResendEvent<'_>) + Send + Sync + 'static) -> Self {
-        Self {
-            hook: Some(Arc::new(hook)),
+            observer: Some(Arc::new(observer)),
             ..self
         }
     }
@@ -122,7 +102,6 @@ impl<S, H> ResendBuilder<S, H> {
     ///
     /// If a setting can't be served; the error says which, and what it takes.
     pub fn build(self) -> Result<ResendRegistration<S, H>, ResendError> {
-        let limits = BodyLimits::new(self.max_body_bytes, self.body_timeout)?;
         if let Some(step) = self.grid
             && !(MIN_ANSWER_GRID..=MAX_ANSWER_GRID).contains(&step)
         {
@@ -133,9 +112,9 @@ impl<S, H> ResendBuilder<S, H> {
                 registrations: self.registrations,
                 handover: self.handover,
                 authority: self.authority,
-                limits,
+                limits: self.limits,
                 grid: self.grid,
-                hook: self.hook,
+                observer: self.observer,
             }),
         })
     }
@@ -144,8 +123,7 @@ impl<S, H> ResendBuilder<S, H> {
 impl<S, H> fmt::Debug for ResendBuilder<S, H> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ResendBuilder")
-            .field("max_body_bytes", &self.max_body_bytes)
-            .field("body_timeout", &self.body_timeout)
+            .field("limits", &self.limits)
             .field("grid", &self.grid)
             .finish_non_exhaustive()
     }

@@ -44,6 +44,7 @@ pub struct RegistrationCode(Zeroizing<String>);
 /// A text that is no registration code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("no registration code of {DIGITS} digits")]
+#[non_exhaustive]
 pub struct InvalidCode;
 
 impl RegistrationCode {
@@ -125,6 +126,7 @@ pub struct CodeDigest(pub(crate) [u8; 32]);
 /// A text that is no [`CodeDigest`] or [`SealedCode`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("no base64url of a digest or sealed code")]
+#[non_exhaustive]
 pub struct InvalidEncoding;
 
 /// Compares in constant time.
@@ -197,7 +199,7 @@ impl fmt::Debug for SealedCode {
     }
 }
 
-/// What a store gets of a new code.
+/// What a store gets of a new code, and all that it gets.
 #[derive(Clone, Debug)]
 pub struct NewCode {
     /// To compare guesses with.

@@ -56,6 +56,7 @@ pub struct RegistrationKey {
 
 /// A secret that makes no key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum InvalidKey {
     /// Not 64 characters.
     #[error("the registration key has {0} characters: write {KEY_BYTES} random bytes as {len} hex digits", len = 2 * KEY_BYTES)]
@@ -71,11 +72,13 @@ pub enum InvalidKey {
 /// The system's random generator did not answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the system's random generator failed")]
+#[non_exhaustive]
 pub struct GeneratorFailed;
 
 /// A seal that this key did not make for this user and generation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the sealed code does not open: it was sealed with another key, or has been changed")]
+#[non_exhaustive]
 pub struct SealBroken;
 
 impl RegistrationKey {

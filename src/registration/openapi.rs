@@ -194,15 +194,12 @@ fn responses(kinds: &[RejectionKind]) -> Value {
     let mut responses = Map::from_iter([(answer.status().as_str().to_owned(), ok)]);
     let mut by_status: BTreeMap<StatusCode, Vec<RejectionKind>> = BTreeMap::new();
     for kind in kinds {
-        by_status.entry(kind.row().status).or_default().push(*kind);
+        by_status.entry(kind.status()).or_default().push(*kind);
     }
     for (status, kinds) in by_status {
         let answer = Rejection::new(kinds[0], "").into_response();
-        let messages: Vec<_> = kinds.iter().map(|kind| kind.row().message).collect();
-        let mut bodies: Vec<_> = kinds
-            .iter()
-            .map(|kind| reference(kind.row().name))
-            .collect();
+        let messages: Vec<_> = kinds.iter().map(|kind| kind.message()).collect();
+        let mut bodies: Vec<_> = kinds.iter().map(|kind| reference(kind.name())).collect();
         let body = match bodies.len() {
             1 => bodies.remove(0),
             _ => json!({"oneOf": bodies}),
@@ -242,17 +239,16 @@ fn schemas(kinds: &[RejectionKind]) -> Value {
         ("Success".to_owned(), closed(&json!({"message": message}))),
     ]);
     for kind in kinds {
-        let row = kind.row();
         let message = match kind {
             RejectionKind::BodyInvalid => json!({
                 "type": "string",
                 "description": "says which member is missing or wrong, and nothing else",
             }),
-            _ => json!({"type": "string", "const": row.message}),
+            _ => json!({"type": "string", "const": kind.message()}),
         };
-        let name = json!({"type": "string", "const": row.name});
+        let name = json!({"type": "string", "const": kind.name()});
         let error = closed(&json!({"message": message, "name": name}));
-        schemas.insert(row.name.to_owned(), closed(&json!({"error": error})));
+        schemas.insert(kind.name().to_owned(), closed(&json!({"error": error})));
     }
     schemas.into()
 }

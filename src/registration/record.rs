@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::code::{CodeDigest, SealedCode};
 use crate::app::Permissions;
 
-/// Where a user stands.
+/// Where a user stands. A store keeps each of these, so that another would be a new major version.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum RegistrationStatus {
@@ -18,7 +18,7 @@ pub enum RegistrationStatus {
     Deactivated,
 }
 
-/// What kind of user.
+/// What kind of user. A store keeps each of these, so that another would be a new major version.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum UserKind {
     /// Works for the customer.
@@ -42,6 +42,10 @@ impl UserKind {
 ///
 /// It holds no code in clear: [`CurrentCode`] has a keyed digest, [`OwedMail`] a sealed one.
 /// Keep it as columns or as one JSON column beside your own; times are whole microseconds.
+///
+/// A later version of this crate may add a field: the suite [`conformance`](crate#features) shows whether
+/// a store of columns keeps all. What the types of [`code`](Self::code), [`budgets`](Self::budgets),
+/// [`owed`](Self::owed) and [`lease`](Self::lease) hold is complete, so that columns can make them.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 #[non_exhaustive]

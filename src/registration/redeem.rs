@@ -8,6 +8,7 @@ use crate::{measure, trace};
 
 /// What became of a code that was shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum RedeemOutcome {
     /// It was the live one, and is used up: the user has completed registration.
     Redeemed,

@@ -24,6 +24,7 @@ const REGISTRATION_CODE: &str = "registrationCode";
 /// assert_eq!(refused.to_string(), "orgId is missing");
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct ResendRequest {
     /// Which user.
     pub user: UserId,
@@ -31,6 +32,7 @@ pub struct ResendRequest {
 
 /// Why a body can't be read. The text goes to the caller: it names the member and nothing else.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum BodyError {
     /// No JSON object, or not that alone.
     #[error("body is not a JSON object")]
@@ -78,6 +80,7 @@ impl ResendRequest {
 /// assert_eq!(refused.unwrap_err().to_string(), "registrationCode is missing");
 /// ```
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct RedeemRequest {
     /// Which user.
     pub user: UserId,

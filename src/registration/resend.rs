@@ -54,6 +54,7 @@ pub struct Registrations<S> {
 
 /// What became of a request for a code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum ResendOutcome {
     /// The user has a new code, and its mail is owed.
     Issued {

@@ -56,7 +56,7 @@ pub struct ResendEvent<'a> {
 }
 
 pub(super) type BoxError = Box<dyn std::error::Error + Send + Sync>;
-pub(super) type Hook = Arc<dyn Fn(&ResendEvent<'_>) + Send + Sync>;
+pub(super) type Observer = Arc<dyn Fn(&ResendEvent<'_>) + Send + Sync>;
 
 /// Whose permissions count.
 #[derive(Clone)]
@@ -78,7 +78,7 @@ pub(super) struct Shared<S, H> {
     pub(super) authority: Authority,
     pub(super) limits: BodyLimits,
     pub(super) grid: Option<Duration>,
-    pub(super) hook: Option<Hook>,
+    pub(super) observer: Option<Observer>,
 }
 
 /// Who asks, and what they may do.
@@ -168,8 +168,8 @@ impl<S: RegistrationStore, H: Handover> Shared<S, H> {
     fn tell(&self, asker: &Asker, user: &UserId, outcome: &ResendOutcome) {
         let app = asker.app.as_ref();
         trace::info!(target: trace::RESEND, app = app.map_or("", AppId::as_str), org = %user.org_id, outcome = ?outcome, "asked for a registration code");
-        if let Some(hook) = &self.hook {
-            hook(&ResendEvent { app, user, outcome });
+        if let Some(observer) = &self.observer {
+            observer(&ResendEvent { app, user, outcome });
         }
     }
 }

@@ -42,6 +42,7 @@ pub trait RegistrationStore: Send + Sync + 'static {
 
 /// A mail that [`Outbox::lease_due`] has leased to the caller.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct DueMail {
     /// Whose mail.
     pub user: UserId,
@@ -49,13 +50,30 @@ pub struct DueMail {
     pub registration: Registration,
 }
 
+impl DueMail {
+    /// The mail of `user`, whose registration is now this one.
+    #[must_use]
+    pub fn new(user: UserId, registration: Registration) -> Self {
+        Self { user, registration }
+    }
+}
+
 /// How much a store owes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Backlog {
     /// Users who are owed a mail, those included that is being sent or waits to be tried again.
     pub owed: u64,
     /// When the oldest code among theirs was made; `None` where nothing is owed.
     pub oldest: Option<DateTime<Utc>>,
+}
+
+impl Backlog {
+    /// Mails owed to so many users, the oldest with a code made at `oldest`.
+    #[must_use]
+    pub fn new(owed: u64, oldest: Option<DateTime<Utc>>) -> Self {
+        Self { owed, oldest }
+    }
 }
 
 /// A store that can tell which mails are owed, so that a

@@ -13,6 +13,7 @@ pub const MAX_SWAPS: u32 = 100;
 /// Why a registration could not be read or changed. Nothing was decided; where the store failed,
 /// the change may have happened all the same.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum SwapError<E: Error + 'static> {
     /// The store gave no answer.
     #[error("the registration store failed")]

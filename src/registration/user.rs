@@ -18,6 +18,7 @@ pub struct Username(String);
 /// A text that is no e-mail address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("no e-mail address of {MIN_USERNAME} to {MAX_USERNAME} bytes")]
+#[non_exhaustive]
 pub struct InvalidUsername;
 
 impl Username {
@@ -65,6 +66,7 @@ pub struct OrgId(String);
 /// A text that is no organisation id.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("no organisation id of 1 to {MAX_ORG_ID} printable ASCII characters")]
+#[non_exhaustive]
 pub struct InvalidOrgId;
 
 impl OrgId {
@@ -95,7 +97,8 @@ impl fmt::Display for OrgId {
     }
 }
 
-/// Which user: the key of a [`Registration`](super::Registration) in its store.
+/// Which user: the key of a [`Registration`](super::Registration) in its store. These two name a user, and
+/// nothing will be added to them.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct UserId {
     /// The organisation.

@@ -51,6 +51,7 @@ pub struct BodyLimits {
     "body limits of zero would refuse every request: use at least 1 byte and 1 nanosecond, or the \
      default of {DEFAULT_MAX_BODY_BYTES} bytes and {DEFAULT_BODY_TIMEOUT:?}"
 )]
+#[non_exhaustive]
 pub struct InvalidBodyLimits;
 
 impl BodyLimits {
@@ -108,10 +109,10 @@ pub(crate) fn collect_unread<B: Body>(
     request: &mut Request<CheckedBody<B>>,
     limits: BodyLimits,
 ) -> Option<Buffering<B>> {
-    match mem::replace(request.body_mut(), CheckedBody::Whole(None)) {
-        CheckedBody::Unread(body) => Some(collect(body, request.headers(), limits)),
-        whole @ CheckedBody::Whole(_) => {
-            *request.body_mut() = whole;
+    match mem::replace(&mut request.body_mut().0, Content::Whole(None)) {
+        Content::Unread(body) => Some(collect(body, request.headers(), limits)),
+        whole @ Content::Whole(_) => {
+            request.body_mut().0 = whole;
             None
         }
     }
@@ -196,14 +197,14 @@ fn poll_deadline(
     }
     Poll::Ready(Rejection::new(
         RejectionKind::BodyTimeout,
-        "body did not arrive within its time: `body_timeout` sets it",
+        "body did not arrive within its time: `body_limits` sets it",
     ))
 }
 
 fn too_large() -> Rejection {
     Rejection::new(
         RejectionKind::BodyTooLarge,
-        "body is over the limit: `max_body_bytes` sets it",
+        "body is over the limit: `body_limits` sets it",
     )
 }
 
@@ -266,31 +267,45 @@ impl Collected {
     }
 }
 
-/// The body that the check of the signature hands on.
-#[pin_project(project = CheckedProjection)]
-pub enum CheckedBody<B> {
-    /// Read whole, since it had to be verified; `None` once it has been taken.
+/// The body that the check of the signature hands on: as it arrived, or, where it had to be
+/// verified, its bytes.
+#[pin_project]
+pub struct CheckedBody<B>(#[pin] Content<B>);
+
+#[pin_project(project = ContentProjection)]
+enum Content<B> {
+    /// Read whole; `None` once it has been taken.
     Whole(Option<Bytes>),
-    /// As it arrived: nothing had to be verified.
+    /// As it arrived.
     Unread(#[pin] B),
 }
 
 impl<B> CheckedBody<B> {
+    /// A body that nobody has read yet.
+    #[must_use]
+    pub fn unread(body: B) -> Self {
+        Self(Content::Unread(body))
+    }
+
+    pub(crate) fn read(bytes: Bytes) -> Self {
+        Self(Content::Whole(Some(bytes)))
+    }
+
     /// The bytes, where they were read whole and have not been taken yet.
     #[must_use]
     pub fn whole(&self) -> Option<&Bytes> {
-        match self {
-            Self::Whole(bytes) => bytes.as_ref(),
-            Self::Unread(_) => None,
+        match &self.0 {
+            Content::Whole(bytes) => bytes.as_ref(),
+            Content::Unread(_) => None,
         }
     }
 }
 
 impl<B> fmt::Debug for CheckedBody<B> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Whole(_) => "CheckedBody::Whole(..)",
-            Self::Unread(_) => "CheckedBody::Unread(..)",
+        f.write_str(match self.0 {
+            Content::Whole(_) => "CheckedBody::Whole(..)",
+            Content::Unread(_) => "CheckedBody::Unread(..)",
         })
     }
 }
@@ -303,28 +318,28 @@ impl<B: Body<Data = Bytes>> Body for CheckedBody<B> {
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, B::Error>>> {
-        match self.project() {
-            CheckedProjection::Whole(bytes) => {
+        match self.project().0.project() {
+            ContentProjection::Whole(bytes) => {
                 let rest = bytes.take().filter(|bytes| !bytes.is_empty());
                 Poll::Ready(rest.map(|bytes| Ok(Frame::data(bytes))))
             }
-            CheckedProjection::Unread(body) => body.poll_frame(cx),
+            ContentProjection::Unread(body) => body.poll_frame(cx),
         }
     }
 
     fn is_end_stream(&self) -> bool {
-        match self {
-            Self::Whole(bytes) => bytes.as_ref().is_none_or(Bytes::is_empty),
-            Self::Unread(body) => body.is_end_stream(),
+        match &self.0 {
+            Content::Whole(bytes) => bytes.as_ref().is_none_or(Bytes::is_empty),
+            Content::Unread(body) => body.is_end_stream(),
         }
     }
 
     fn size_hint(&self) -> SizeHint {
-        match self {
-            Self::Whole(bytes) => {
+        match &self.0 {
+            Content::Whole(bytes) => {
                 SizeHint::with_exact(bytes.as_ref().map_or(0, |bytes| bytes.len() as u64))
             }
-            Self::Unread(body) => body.size_hint(),
+            Content::Unread(body) => body.size_hint(),
         }
     }
 }
@@ -448,7 +463,7 @@ mod tests {
         assert_eq!(read(Full::new(bytes)).await.unwrap().as_ptr(), start);
         let bytes = Bytes::from(vec![1; LIMIT]);
         let start = bytes.as_ptr();
-        let whole = CheckedBody::<Full<Bytes>>::Whole(Some(bytes));
+        let whole = CheckedBody::<Full<Bytes>>::read(bytes);
         assert_eq!(read(whole).await.unwrap().as_ptr(), start);
     }
 
@@ -512,7 +527,7 @@ mod tests {
     #[tokio::test]
     async fn a_checked_body_yields_its_bytes_once_and_knows_its_length() {
         for (bytes, length) in [("", 0), ("abc", 3)] {
-            let mut whole = CheckedBody::<Full<Bytes>>::Whole(Some(Bytes::from(bytes)));
+            let mut whole = CheckedBody::<Full<Bytes>>::read(Bytes::from(bytes));
             assert_eq!(whole.size_hint().exact(), Some(length));
             assert_eq!(whole.is_end_stream(), length == 0);
             assert_eq!(whole.whole().unwrap(), bytes);
@@ -524,7 +539,7 @@ mod tests {
             assert!(whole.is_end_stream());
             assert!(whole.frame().await.is_none());
         }
-        let unread = CheckedBody::Unread(Full::<Bytes>::from("abc"));
+        let unread = CheckedBody::unread(Full::<Bytes>::from("abc"));
         assert_eq!(unread.whole(), None);
         assert_eq!(unread.size_hint().exact(), Some(3));
         assert_eq!(unread.collect().await.unwrap().to_bytes(), "abc");

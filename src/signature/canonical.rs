@@ -65,7 +65,8 @@ enum Repeat {
     Refused,
 }
 
-/// The parts of a request that a signature covers, borrowed.
+/// The parts of a request that a signature covers, borrowed. The signed text has no others: it could
+/// get more by a new protocol alone, and so in a new major version.
 #[derive(Clone, Copy)]
 pub struct RequestParts<'a> {
     /// The method.
@@ -98,6 +99,7 @@ impl fmt::Debug for RequestParts<'_> {
 
 /// Why a request has no canonical text.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum CanonicalError {
     /// A header that must be single comes more than once.
     #[error("{0} comes more than once")]

@@ -17,9 +17,9 @@
 //!
 //! let layer = ApiSignatureLayer::builder()
 //!     .authority("api.example.com")
-//!     .profiles([TransportProfile::NODE, TransportProfile::RECEIVED])
+//!     .transport_profiles([TransportProfile::NODE, TransportProfile::RECEIVED])
 //!     .layer()?;
-//! let refused = ApiSignatureLayer::builder().profiles([]).layer();
+//! let refused = ApiSignatureLayer::builder().transport_profiles([]).layer();
 //! assert_eq!(refused.unwrap_err(), SignatureConfigError::NoProfiles);
 //! # Ok::<(), SignatureConfigError>(())
 //! ```
@@ -125,7 +125,7 @@ where
         let verified = self
             .0
             .verify(request, &body, reading.app, reading.signature)?;
-        *request.body_mut() = CheckedBody::Whole(Some(body));
+        *request.body_mut() = CheckedBody::read(body);
         Verified::of_mut(request.extensions_mut()).signature = Some(verified);
         Poll::Ready(Ok(()))
     }
@@ -135,7 +135,7 @@ impl<B> Mount<B> for SignatureCheck {
     type Body = CheckedBody<B>;
 
     fn mount(body: B) -> CheckedBody<B> {
-        CheckedBody::Unread(body)
+        CheckedBody::unread(body)
     }
 }
 

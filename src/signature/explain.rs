@@ -29,6 +29,7 @@ const BEFORE: usize = 16;
 
 /// When a server may write down how the text of a client differs from its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Explain {
     /// In debug builds. A release build of the server is refused: see
     /// [`SignatureConfigError::ExplainInRelease`](super::SignatureConfigError::ExplainInRelease).
@@ -401,7 +402,7 @@ mod tests {
     fn says_of(shown: Option<&[u8]>) -> String {
         let text = sample().with(|request| {
             let profiles = TransportProfile::DEFAULT;
-            explain(request, &profiles, &[SigningAlgorithm::EdDsa], shown)
+            explain(request, profiles, &[SigningAlgorithm::EdDsa], shown)
         });
         for secret in SECRETS {
             let encoded = BASE64_URL_SAFE_NO_PAD.encode(secret);

@@ -43,6 +43,7 @@ pub(super) const ED25519_OID: ObjectIdentifier = ObjectIdentifier::new_unwrap("1
 
 /// How a key signs, by the names of RFC 7518 and RFC 8037.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum SigningAlgorithm {
     /// RSA PKCS#1 v1.5 with SHA-256.
     Rs256,

@@ -54,8 +54,8 @@
 //!
 //! let keys = [key.verifying_key().clone()];
 //! let profiles = TransportProfile::DEFAULT;
-//! assert!(verify(&signature, &request(b"{}")?, &profiles, &keys).is_ok());
-//! assert!(verify(&signature, &request(b"[]")?, &profiles, &keys).is_err());
+//! assert!(verify(&signature, &request(b"{}")?, profiles, &keys).is_ok());
+//! assert!(verify(&signature, &request(b"[]")?, profiles, &keys).is_err());
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
@@ -89,3 +89,5 @@ pub use verify::{
 };
 
 pub(crate) use body::{collect, collect_unread};
+#[cfg(feature = "client")]
+pub(crate) use settings::{read_authority, read_scheme};

@@ -8,6 +8,7 @@ use super::key::{MAX_RSA_BITS, MIN_RSA_BITS};
 
 /// What is wrong with a key, and what to write instead.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum KeyError {
     /// No PEM block.
     #[error(

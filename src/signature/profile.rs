@@ -11,6 +11,7 @@ pub const MAX_PROFILES: usize = 8;
 
 /// A header that HTTP stacks rewrite. The discriminant is its place in the canonical text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum TransportHeader {
     /// `accept`
     Accept = 0,
@@ -51,6 +52,7 @@ impl TransportHeader {
 
 /// What the client signed for a transport header.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum TransportValue {
     /// The value that arrives, or the empty string where none does.
     AsReceived,
@@ -94,7 +96,7 @@ impl TransportProfile {
         .with(TransportHeader::UserAgent, TransportValue::Fixed(""));
 
     /// The built-in profiles, in the order in which they are tried unless set otherwise.
-    pub const DEFAULT: [Self; 3] = [Self::NODE, Self::RECEIVED, Self::SHELL];
+    pub const DEFAULT: &'static [Self] = &[Self::NODE, Self::RECEIVED, Self::SHELL];
 
     /// A profile under which all five are as received. The name is for logs and proofs.
     #[must_use]

@@ -36,8 +36,9 @@ pub struct SignatureCheckBuilder {
     explain: Option<Explain>,
 }
 
-/// Settings under which no signature could be checked.
+/// Settings under which no signature could be made or checked.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum SignatureConfigError {
     /// The authority is none.
     #[error("{0:?} is no authority: use host and port alone, as in \"api.example.com\"")]
@@ -100,7 +101,7 @@ impl SignatureCheckBuilder {
     }
 
     /// The transport profiles in the order in which they are tried, 1 to [`MAX_PROFILES`].
-    pub fn profiles(self, profiles: impl IntoIterator<Item = TransportProfile>) -> Self {
+    pub fn transport_profiles(self, profiles: impl IntoIterator<Item = TransportProfile>) -> Self {
         Self {
             profiles: profiles.into_iter().collect(),
             ..self
@@ -142,15 +143,8 @@ impl SignatureCheckBuilder {
     /// If the authority or scheme is none, the profiles are none or too many, or signatures are to
     /// be explained in a release build.
     pub fn build(self) -> Result<SignatureCheck, SignatureConfigError> {
-        let authority = match self.authority {
-            None => None,
-            Some(text) => Some(
-                Authority::try_from(text.as_str())
-                    .map_err(|_| SignatureConfigError::Authority(text))?,
-            ),
-        };
-        let scheme = Scheme::try_from(self.scheme.as_str())
-            .map_err(|_| SignatureConfigError::Scheme(self.scheme))?;
+        let authority = self.authority.map(read_authority).transpose()?;
+        let scheme = read_scheme(self.scheme)?;
         match self.profiles.len() {
             1..=MAX_PROFILES => {}
             0 => return Err(SignatureConfigError::NoProfiles),
@@ -177,6 +171,14 @@ impl SignatureCheckBuilder {
     pub fn layer(self) -> Result<ApiSignatureLayer, SignatureConfigError> {
         self.build().map(GateLayer::from_check)
     }
+}
+
+pub(crate) fn read_authority(text: String) -> Result<Authority, SignatureConfigError> {
+    Authority::try_from(text.as_str()).map_err(|_| SignatureConfigError::Authority(text))
+}
+
+pub(crate) fn read_scheme(text: String) -> Result<Scheme, SignatureConfigError> {
+    Scheme::try_from(text.as_str()).map_err(|_| SignatureConfigError::Scheme(text))
 }
 
 /// Whether signatures may be explained as is asked for.
@@ -213,8 +215,9 @@ mod tests {
     #[test]
     fn settings_under_which_nothing_could_verify_are_refused() {
         let error = |builder: SignatureCheckBuilder| builder.build().unwrap_err();
-        let profiles =
-            |count| SignatureCheck::builder().profiles(vec![TransportProfile::NODE; count]);
+        let profiles = |count| {
+            SignatureCheck::builder().transport_profiles(vec![TransportProfile::NODE; count])
+        };
         assert_eq!(error(profiles(0)), SignatureConfigError::NoProfiles);
         assert!(profiles(MAX_PROFILES).build().is_ok());
         assert_eq!(

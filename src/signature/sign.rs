@@ -52,6 +52,7 @@ enum Pair {
 /// The operating system gave no random bytes, without which RSA and P-256 don't sign.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("signing failed: the operating system gave no random bytes")]
+#[non_exhaustive]
 pub struct SigningFailed;
 
 impl SigningKey {

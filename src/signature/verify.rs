@@ -22,6 +22,7 @@ pub struct ApiSignature(Vec<u8>);
 
 /// Why a header value is no signature.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum SignatureDecodeError {
     /// The empty string.
     #[error("signature is empty")]
@@ -72,6 +73,7 @@ impl fmt::Debug for ApiSignature {
 
 /// Why a signature is not good.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum SignatureError {
     /// The application has no key.
     #[error("the application has no key registered: add its public key to its record")]
@@ -322,9 +324,9 @@ mod tests {
         let keys = public(&[&p256, &rsa, &ed25519]);
         for (index, key) in [(0, &p256), (1, &rsa), (2, &ed25519)] {
             for profile in TransportProfile::DEFAULT {
-                let signature = sample().signed_by(key, &profile);
+                let signature = sample().signed_by(key, profile);
                 assert_eq!(
-                    sample().verify(&signature, &TransportProfile::DEFAULT, &keys),
+                    sample().verify(&signature, TransportProfile::DEFAULT, &keys),
                     Ok((index, profile.name()))
                 );
             }
@@ -358,7 +360,7 @@ mod tests {
         let key = ed25519();
         let signature = request.signed_by(&key, received);
         assert_eq!(
-            request.verify(&signature, &TransportProfile::DEFAULT, &public(&[&key])),
+            request.verify(&signature, TransportProfile::DEFAULT, &public(&[&key])),
             Ok((0, "node"))
         );
     }
@@ -381,12 +383,12 @@ mod tests {
         let signature = sample().signed_by(&ed25519(), &TransportProfile::RECEIVED);
         let profiles = TransportProfile::DEFAULT;
         assert_eq!(
-            sample().verify(&signature, &profiles, &[]),
+            sample().verify(&signature, profiles, &[]),
             Err(SignatureError::NoKey)
         );
         let rsa = public(&[&SigningKey::from_pem(RSA).unwrap()]);
         assert_eq!(
-            sample().verify(&signature, &profiles, &rsa),
+            sample().verify(&signature, profiles, &rsa),
             Err(SignatureError::WrongLength)
         );
     }
@@ -405,7 +407,7 @@ mod tests {
             let signature = ApiSignature::decode(&BASE64_URL_SAFE.encode(bytes)).unwrap();
             assert!(
                 sample()
-                    .verify(&signature, &TransportProfile::DEFAULT, &keys)
+                    .verify(&signature, TransportProfile::DEFAULT, &keys)
                     .is_err()
             );
         }
@@ -425,7 +427,7 @@ mod tests {
             assert_eq!(
                 sample().verify(
                     &signature,
-                    &TransportProfile::DEFAULT,
+                    TransportProfile::DEFAULT,
                     &public(&[&p256, &ed25519])
                 ),
                 Err(SignatureError::NoMatch)
@@ -441,7 +443,7 @@ mod tests {
             let zeros = BASE64_URL_SAFE.encode(vec![0; length]);
             let signature = ApiSignature::decode(&zeros).unwrap();
             assert_eq!(
-                sample().verify(&signature, &TransportProfile::DEFAULT, &keys),
+                sample().verify(&signature, TransportProfile::DEFAULT, &keys),
                 Err(SignatureError::NoMatch)
             );
         }
@@ -460,7 +462,7 @@ mod tests {
             let signature = original.signed_by(&key, &TransportProfile::RECEIVED);
             let keys = public(&[&key]);
             let profiles = TransportProfile::DEFAULT;
-            prop_assert!(original.verify(&signature, &profiles, &keys).is_ok());
+            prop_assert!(original.verify(&signature, profiles, &keys).is_ok());
 
             let mut changed = original.clone();
             let parts = changed.covered().len();
@@ -484,7 +486,7 @@ mod tests {
                 }
             }
             prop_assert_eq!(
-                changed.verify(&signature, &profiles, &keys),
+                changed.verify(&signature, profiles, &keys),
                 Err(SignatureError::NoMatch)
             );
         }
@@ -508,7 +510,7 @@ mod tests {
     fn profiles_that_come_to_the_same_text_are_tried_once() {
         let tried = |sample: &Sample| {
             sample.with(|request| {
-                distinct(&TransportProfile::DEFAULT, request)
+                distinct(TransportProfile::DEFAULT, request)
                     .map(TransportProfile::name)
                     .collect::<Vec<_>>()
             })

@@ -103,7 +103,7 @@ where
     ) -> Poll<Result<(), Rejection>> {
         if let Some(reading) = pending.project().0.as_pin_mut() {
             let body = ready!(reading.poll(cx))?;
-            *request.body_mut() = CheckedBody::Whole(Some(body));
+            *request.body_mut() = CheckedBody::read(body);
         }
         Poll::Ready(Ok(()))
     }
@@ -166,7 +166,7 @@ impl<V, B> Mount<B> for TokenCheck<V> {
     type Body = CheckedBody<B>;
 
     fn mount(body: B) -> CheckedBody<B> {
-        CheckedBody::Unread(body)
+        CheckedBody::unread(body)
     }
 }
 
@@ -205,11 +205,25 @@ impl<V: UserActionVerifier> UserActionCheck<V> {
 impl<V: UserActionVerifier> GateLayer<UserActionCheck<V>> {
     /// Uses tokens up with `verifier`; header `x-dfns-useraction`, default body limits.
     pub fn new(verifier: V) -> Self {
-        Self::with(verifier, HeaderNames::default(), BodyLimits::default())
+        Self::from_check(UserActionCheck::with(
+            verifier,
+            HeaderNames::default(),
+            BodyLimits::default(),
+        ))
     }
 
-    /// The same, with the header's name and the body's limits.
-    pub fn with(verifier: V, names: HeaderNames, limits: BodyLimits) -> Self {
-        Self::from_check(UserActionCheck::with(verifier, names, limits))
+    /// Reads the token from another header.
+    pub fn header_names(mut self, names: HeaderNames) -> Self {
+        let names = Arc::new(names);
+        let check = self.check_mut();
+        check.first_mut().0 = Arc::clone(&names);
+        check.second_mut().second_mut().names = names;
+        self
+    }
+
+    /// How long a body may be, and how long it may take to arrive; 16 KiB and 10 s by default.
+    pub fn body_limits(mut self, limits: BodyLimits) -> Self {
+        self.check_mut().second_mut().first_mut().0 = limits;
+        self
     }
 }

@@ -45,13 +45,12 @@
 //! # #[tokio::main(flavor = "current_thread")]
 //! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! let now: DateTime<Utc> = "2026-11-23T07:44:00Z".parse()?;
-//! let clock = ManualClock::at(now);
 //! let confirmed = HashSet::from([r#"t0k3n POST /transfers b"100""#.to_owned()]);
 //! let verify = VerifyRequest::builder()
 //!     .apps(StaticApps::new([Application::client_side(AppId::new("ap-1")?)])?)
-//!     .replay_guard(MemoryReplayGuard::builder().clock(&clock).build()?)
+//!     .replay_guard(MemoryReplayGuard::builder().started_at(now).build()?)
 //!     .user_action(Confirmed(Mutex::new(confirmed)))
-//!     .clock(clock)
+//!     .clock(ManualClock::at(now))
 //!     .build()?;
 //! let inner = service_fn(async |_: Request<CheckedBody<Full<Bytes>>>| {
 //!     Ok::<_, Infallible>(Response::new(()))
@@ -102,6 +101,26 @@ pub struct UserAction<'a> {
     pub body: &'a Bytes,
 }
 
+impl<'a> UserAction<'a> {
+    /// A token to be good for a request with this method, path and body, sent by `app`.
+    #[must_use]
+    pub fn new(
+        token: &'a str,
+        app: Option<&'a Application>,
+        method: &'a Method,
+        path: &'a str,
+        body: &'a Bytes,
+    ) -> Self {
+        Self {
+            token,
+            app,
+            method,
+            path,
+            body,
+        }
+    }
+}
+
 impl std::fmt::Debug for UserAction<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("UserAction")
@@ -111,7 +130,8 @@ impl std::fmt::Debug for UserAction<'_> {
     }
 }
 
-/// What became of a token.
+/// What became of a token. These three are the contract: another would be another contract, and so a new
+/// major version.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum UserActionOutcome {
     /// It was good for this request, and is used up now.

@@ -200,7 +200,7 @@ fn canonical_texts_are_those_of_an_independent_writer_and_never_shared() {
             for _ in 0..source.byte() % 3 {
                 change(&mut source, &mut other);
             }
-            for profile in &TransportProfile::DEFAULT {
+            for profile in TransportProfile::DEFAULT {
                 for (algorithm, name) in [
                     (SigningAlgorithm::Rs256, "RS256"),
                     (SigningAlgorithm::Es256, "ES256"),

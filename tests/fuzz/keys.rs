@@ -154,6 +154,7 @@ fn keys_load_as_what_they_say_or_are_refused() {
                 match key.algorithm() {
                     SigningAlgorithm::Rs256 => assert!((2_048..=8_192).contains(&bits), "{bits}"),
                     SigningAlgorithm::Es256 | SigningAlgorithm::EdDsa => assert_eq!(bits, 256),
+                    other => panic!("bits of {other:?} are not known"),
                 }
                 // Of the right length, and none of this text under any key that has been seen.
                 let length = bits.div_ceil(8).max(64);

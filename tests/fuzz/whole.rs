@@ -75,8 +75,10 @@ fn server(clock: &ManualClock, name: Option<&str>) -> Server {
             .with_permissions(rights)
             .inactive(),
     ]);
-    let before = ManualClock::at(start() - TimeDelta::days(1));
-    let guard = MemoryReplayGuard::builder().capacity(1_000).clock(&before);
+    let before = start() - TimeDelta::days(1);
+    let guard = MemoryReplayGuard::builder()
+        .capacity(1_000)
+        .started_at(before);
     let verify = VerifyRequest::builder()
         .apps(apps.expect("applications"))
         .replay_guard(guard.build().expect("a guard"))

@@ -56,8 +56,8 @@ where
 /// A guard that grows seldom, as one does that has been serving for a while.
 fn grown_guard() -> Arc<MemoryReplayGuard> {
     let guard = MemoryReplayGuard::builder().capacity(5 * REQUESTS);
-    let before = ManualClock::at(start() - TimeDelta::days(1));
-    Arc::new(guard.clock(&before).build().unwrap())
+    let before = start() - TimeDelta::days(1);
+    Arc::new(guard.started_at(before).build().unwrap())
 }
 
 /// The allocations that a request takes behind `verify`, over those of the inner service by itself:

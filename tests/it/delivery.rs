@@ -22,8 +22,7 @@ use tower_registration::{
     backend::memory::{Behaviour, MemoryMailer, MemoryRegistrations},
     delivery::{
         Courier, CourierLimits, DEFAULT_LEASE, DEFAULT_SEND_TIMEOUT, Deliverer, Delivery,
-        DeliveryEvent, Dispatcher, DispatcherLimits, Drained, Failure, GiveUp, Handover, NoRoom,
-        Permit,
+        DeliveryEvent, Dispatcher, DispatcherLimits, Failure, GiveUp, Handover, NoRoom, Permit,
     },
     mail::{DefaultTemplate, MailError, Mailer, RegistrationEmail, Template},
     registration::{
@@ -530,10 +529,9 @@ async fn a_woken_dispatcher_sends_at_once_and_a_stopped_one_finishes() {
 }
 
 fn limits(capacity: usize, concurrency: usize) -> CourierLimits {
-    CourierLimits {
-        capacity: NonZeroUsize::new(capacity).unwrap(),
-        concurrency: NonZeroUsize::new(concurrency).unwrap(),
-    }
+    CourierLimits::default()
+        .with_capacity(NonZeroUsize::new(capacity).unwrap())
+        .with_concurrency(NonZeroUsize::new(concurrency).unwrap())
 }
 
 #[tokio::test(start_paused = true)]
@@ -609,10 +607,7 @@ async fn a_dispatcher_sends_so_many_at_once_and_leases_no_more() {
         resend(&registrations, user).await;
     }
     let mailer = Watchful::default();
-    let limits = DispatcherLimits {
-        concurrency: NonZeroUsize::new(3).unwrap(),
-        ..DispatcherLimits::default()
-    };
+    let limits = DispatcherLimits::default().with_concurrency(NonZeroUsize::new(3).unwrap());
     let deliverer = Deliverer::new(registrations, mailer.clone());
     let dispatcher = Dispatcher::with_limits(deliverer, limits).start();
     until(|| !mailer.in_flight.lock().unwrap().is_empty()).await;
@@ -729,7 +724,7 @@ async fn of_what_threads_hand_over_while_a_courier_stops_each_mail_is_sent_once(
                 true
             });
         }
-        let Drained { left } = courier.shutdown(HOUR).await;
+        let left = courier.shutdown(HOUR).await.left;
         let taken = threads.join_all().await;
         let taken = taken.into_iter().filter(|taken| *taken).count();
         let sent: Vec<_> = mailer.sent();

@@ -116,7 +116,8 @@ async fn a_server_side_application_signs_and_is_told_apart_by_its_permissions() 
     for (authority, status) in [("api.example.com", 200), ("other.example.com", 401)] {
         let transport: Client<_, Full<Bytes>> = Client::builder(TokioExecutor::new()).build_http();
         let client = SignRequestLayer::new(app.clone())
-            .authority(authority.parse().unwrap())
+            .authority(authority)
+            .unwrap()
             .layer(transport);
         let body = json!({"username": "kim@example.co", "orgId": ORG});
         let request = Request::put(format!("http://{}{PATH}", server.address()))

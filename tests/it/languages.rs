@@ -15,7 +15,7 @@ use tower_registration::{
         DefaultTemplate, Lasting, MAX_PRODUCT_NAME, RegistrationEmail, RenderedEmail, Template,
         Translation,
     },
-    registration::{OrgId, Username},
+    registration::{OrgId, UserId, Username},
 };
 
 /// The shipped languages, and one that a template was given.
@@ -25,17 +25,22 @@ const UNTIL: &str = "1970-01-01 04:00 UTC";
 const JANE: &str = "jane@example.co";
 
 fn mail(username: &str, locale: &str) -> RegistrationEmail {
-    RegistrationEmail {
-        to: "mailbox@example.co".to_owned(),
-        username: Username::new(username).unwrap(),
+    let user = UserId {
         org_id: OrgId::new("org").unwrap(),
-        code: CODE.parse().unwrap(),
-        locale: Some(locale.to_owned()),
-        issued_at: DateTime::UNIX_EPOCH,
-        expires_at: DateTime::UNIX_EPOCH + TimeDelta::hours(4),
-        sent_at: DateTime::UNIX_EPOCH + TimeDelta::milliseconds(20),
-        message_id: "id".to_owned(),
-    }
+        username: Username::new(username).unwrap(),
+    };
+    let (code, issued_at) = (CODE.parse().unwrap(), DateTime::UNIX_EPOCH);
+    let expires_at = issued_at + TimeDelta::hours(4);
+    RegistrationEmail::new(
+        "mailbox@example.co",
+        user,
+        code,
+        issued_at,
+        expires_at,
+        "id",
+    )
+    .with_sent_at(issued_at + TimeDelta::milliseconds(20))
+    .with_locale(locale)
 }
 
 fn template(product: &str) -> DefaultTemplate {
@@ -80,6 +85,7 @@ fn every_mail_has_the_product_the_code_its_user_and_its_end() {
             subject,
             text,
             html,
+            ..
         } = rendered(language);
         assert!(subject.contains("Acme"), "{subject}");
         assert!(!subject.contains(CODE), "{subject}");

@@ -22,11 +22,12 @@ use tower::{Layer, Service, ServiceBuilder, ServiceExt, service_fn};
 use tower_registration::{
     VerifyRequest,
     app::{AppLayer, AppRegistry, Application},
-    clock::{Clock, ManualClock, SharedClock},
+    clock::{Clock, ManualClock},
     gate::{Check, GateLayer, Mount},
+    headers::HeaderNames,
     nonce::{Claim, ClaimOutcome, NonceLayer, ReplayGuard},
     registration::PATH,
-    signature::ApiSignatureLayer,
+    signature::{ApiSignatureLayer, BodyLimits, DEFAULT_BODY_TIMEOUT},
     user_action::{UserAction, UserActionLayer, UserActionOutcome, UserActionVerifier},
     verified::Verified,
 };
@@ -36,8 +37,8 @@ use crate::support::{
     start, verify, verify_with,
 };
 
-fn clock() -> SharedClock {
-    Arc::new(ManualClock::at(start()))
+fn clock() -> ManualClock {
+    ManualClock::at(start())
 }
 
 fn app_layer() -> AppLayer<tower_registration::app::StaticApps> {
@@ -84,7 +85,7 @@ async fn a_nonce_that_becomes_stale_between_call_and_poll_is_refused() {
     for (seconds, status) in [(300, 200), (301, 400)] {
         let (calls, clock) = (Calls::default(), ManualClock::at(start()));
         let layer = NonceLayer::new(guard())
-            .clock(Arc::new(clock.clone()))
+            .clock(clock.clone())
             .insecure_without_applications();
         let mut service = layer.layer(calls.echo());
         let answer = service.ready().await.unwrap();
@@ -411,7 +412,7 @@ async fn a_full_guard_refuses_and_one_applications_flood_leaves_room_for_another
     let clock = ManualClock::at(start());
     let small = Arc::new(
         tower_registration::backend::memory::MemoryReplayGuard::builder()
-            .clock(&ManualClock::at(start()))
+            .started_at(start())
             .capacity(4)
             .share_per_app(3)
             .build()
@@ -563,6 +564,27 @@ async fn a_user_action_is_asked_about_with_all_that_it_is_bound_to() {
         asked.0.lock().unwrap()[1],
         format!("nobody PUT {PATH} {{}}")
     );
+}
+
+#[tokio::test]
+async fn the_header_and_the_limits_of_a_user_actions_layer_can_be_set() {
+    let limits = BodyLimits::new(2, DEFAULT_BODY_TIMEOUT).unwrap();
+    let layer = UserActionLayer::new(Asked::default())
+        .header_names(HeaderNames::with_prefix("x-acme-").unwrap())
+        .body_limits(limits);
+    let service = ServiceBuilder::new()
+        .layer(nonce_layer().insecure_without_applications())
+        .layer(layer)
+        .service(Calls::default().echo());
+    for (header, body, status) in [
+        ("x-acme-useraction", "{}", 200),
+        ("x-dfns-useraction", "{}", 403),
+        ("x-acme-useraction", "{ }", 413),
+    ] {
+        let call = Call::client_app(start()).with(header, "token").body(body);
+        let answer = send(&service, call.build()).await;
+        assert_eq!(answer.status, status, "{header} {body}");
+    }
 }
 
 #[tokio::test]

@@ -29,7 +29,7 @@ use tower_registration::{
         DefaultTemplate, LettreConfigError, LettreError, LettreMailer, MailError, Mailer,
         RegistrationEmail, RenderedEmail, SMTP_TIMEOUT, Template,
     },
-    registration::{OrgId, Username},
+    registration::{OrgId, UserId, Username},
 };
 
 const FROM: &str = "Example <noreply@example.com>";
@@ -39,27 +39,24 @@ struct Titled(&'static str);
 
 impl Template for Titled {
     fn render(&self, _: &RegistrationEmail) -> RenderedEmail {
-        RenderedEmail {
-            subject: self.0.to_owned(),
-            text: "the text side".to_owned(),
-            html: "<p>the HTML side</p>".to_owned(),
-        }
+        RenderedEmail::new(self.0, "the text side").with_html("<p>the HTML side</p>")
     }
 }
 
 fn mail(to: &str) -> RegistrationEmail {
     let issued_at = DateTime::UNIX_EPOCH;
-    RegistrationEmail {
-        to: to.to_owned(),
-        username: Username::new("jane@example.co").unwrap(),
+    let jane = UserId {
         org_id: OrgId::new("org").unwrap(),
-        code: "1234-1234-1234-1234".parse().unwrap(),
-        locale: None,
+        username: Username::new("jane@example.co").unwrap(),
+    };
+    RegistrationEmail::new(
+        to,
+        jane,
+        "1234-1234-1234-1234".parse().unwrap(),
         issued_at,
-        expires_at: issued_at + TimeDelta::hours(4),
-        sent_at: issued_at,
-        message_id: "0123456789abcdef0123456789abcdef".to_owned(),
-    }
+        issued_at + TimeDelta::hours(4),
+        "0123456789abcdef0123456789abcdef",
+    )
 }
 
 /// The `.eml` files in a directory.
@@ -104,6 +101,26 @@ async fn a_mail_is_written_with_both_sides_and_says_that_no_human_sent_it() {
         assert!(eml.contains("the text side"));
         assert!(eml.contains("<p>the HTML side</p>"));
     }
+}
+
+/// A template without an HTML side.
+struct Plain;
+
+impl Template for Plain {
+    fn render(&self, _: &RegistrationEmail) -> RenderedEmail {
+        RenderedEmail::new("Welcome", "the text alone")
+    }
+}
+
+#[tokio::test]
+async fn a_mail_without_an_html_side_is_plain_text() {
+    let directory = tempfile::tempdir().unwrap();
+    let mailer = LettreMailer::file(directory.path(), FROM, Plain).unwrap();
+    mailer.send(&mail("jane@example.co")).await.unwrap();
+    let eml = written(directory.path()).remove(0);
+    let plain = headers(&eml).contains(&"Content-Type: text/plain; charset=utf-8");
+    assert!(plain && !eml.contains("multipart"), "{eml}");
+    assert!(eml.contains("the text alone"), "{eml}");
 }
 
 #[tokio::test]
@@ -295,7 +312,10 @@ async fn a_servers_no_for_now_is_told_from_its_no_for_good() {
         ];
         for server in servers {
             let error = server.error("").await;
-            assert!(matches!(error, LettreError::Smtp(_)), "{answer}: {error:?}");
+            assert!(
+                matches!(error, LettreError::Smtp { .. }),
+                "{answer}: {error:?}"
+            );
             assert_eq!(error.is_transient(), transient, "{answer}");
             // The log has the code, and not the server's words, which may name the user.
             let reason = error.reason();
@@ -323,7 +343,7 @@ async fn what_a_server_refuses_before_the_mail_is_not_the_mails_fault() {
     ];
     for server in servers {
         let error = server.error("user:hunter2@").await;
-        assert!(matches!(error, LettreError::Refused(_)), "{error:?}");
+        assert!(matches!(error, LettreError::Refused { .. }), "{error:?}");
         assert!(error.is_transient(), "{error:?}");
         assert!(
             error.reason().contains("it replied 5"),
@@ -560,12 +580,8 @@ impl MailerHarness for Memory {
 
     async fn delivered(&self, mailer: &MemoryMailer) -> Vec<DeliveredMail> {
         let sent = mailer.sent().into_iter();
-        sent.map(|mail| DeliveredMail {
-            text: mail.code.expose().to_owned(),
-            recipients: vec![mail.to],
-            message_id: mail.message_id,
-        })
-        .collect()
+        sent.map(|mail| DeliveredMail::new(vec![mail.to], mail.message_id, mail.code.expose()))
+            .collect()
     }
 
     async fn faulty(&self, fault: Fault) -> Option<Subject<MemoryMailer>> {
@@ -574,6 +590,7 @@ impl MailerHarness for Memory {
             Fault::Unreachable | Fault::Busy => Behaviour::FailTransiently,
             Fault::Refused => Behaviour::FailPermanently,
             Fault::Silent => Behaviour::Stall,
+            other => panic!("nobody brings {other:?} about"),
         });
         Some(Subject::new(mailer))
     }
@@ -615,6 +632,7 @@ impl MailerHarness for Lettre {
                 let pause = Some(Arc::default());
                 Server { pause, ..OBLIGING }.listen().await.0
             }
+            other => panic!("nobody brings {other:?} about"),
         };
         let mailer = LettreMailer::smtp(&url, FROM, DefaultTemplate::new()).unwrap();
         Some(Subject::new(mailer))
@@ -629,11 +647,8 @@ fn delivered(eml: &str) -> DeliveredMail {
         let named = lines.filter(|(name, _)| names.contains(&&*name.to_lowercase()));
         named.map(|(_, value)| value.to_owned()).collect::<Vec<_>>()
     };
-    DeliveredMail {
-        recipients: of(&["to", "cc", "bcc"]),
-        message_id: of(&["message-id"]).concat(),
-        text: eml.to_owned(),
-    }
+    let message_id = of(&["message-id"]).concat();
+    DeliveredMail::new(of(&["to", "cc", "bcc"]), message_id, eml)
 }
 
 mod in_memory {

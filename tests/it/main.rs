@@ -1,6 +1,7 @@
 //! One integration binary; its modules mirror `src/`.
 
 mod allocations;
+mod api;
 mod apps;
 mod compose;
 mod conformance;

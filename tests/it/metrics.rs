@@ -67,10 +67,7 @@ fn endpoint<S: RegistrationStore>(store: S, room: usize) -> Endpoint {
 }
 
 fn room_for(capacity: usize) -> CourierLimits {
-    CourierLimits {
-        capacity: NonZeroUsize::new(capacity).unwrap(),
-        ..CourierLimits::default()
-    }
+    CourierLimits::default().with_capacity(NonZeroUsize::new(capacity).unwrap())
 }
 
 async fn ask(endpoint: &Endpoint, username: &str) -> u16 {
@@ -238,8 +235,8 @@ fn wake() -> impl Handover {
 #[tokio::test(start_paused = true)]
 async fn a_full_guard_is_a_claim_that_failed() {
     let watch = Watch::begin();
-    let before = ManualClock::at(start() - TimeDelta::days(1));
-    let small = MemoryReplayGuard::builder().capacity(1).clock(&before);
+    let before = start() - TimeDelta::days(1);
+    let small = MemoryReplayGuard::builder().capacity(1).started_at(before);
     let guard = Arc::new(small.build().unwrap());
     let resend = ResendRegistration::builder(registrations(store()), wake());
     let verify = verify_with(&ManualClock::at(start()), &guard);

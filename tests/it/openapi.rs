@@ -20,6 +20,7 @@ use tower_registration::{
     headers::{Credential, HeaderNames},
     registration::{PATH, RegistrationKey, Registrations, ResendRegistration, ResendRequest},
     rejection::{Rejection, RejectionKind},
+    signature::BodyLimits,
 };
 
 use crate::{
@@ -206,8 +207,7 @@ fn every_credential_is_there_with_its_bound_under_the_prefix_in_use() {
 fn the_limits_of_the_body_are_those_of_the_service() {
     let (registrations, courier) = parts();
     let resend = ResendRegistration::builder(registrations, courier)
-        .max_body_bytes(1_234)
-        .body_timeout(Duration::from_secs(56))
+        .body_limits(BodyLimits::new(1_234, Duration::from_secs(56)).unwrap())
         .build()
         .unwrap();
     let document = Document::of(&resend.openapi(&HeaderNames::default()));

@@ -10,7 +10,6 @@ use tower_registration::{
         memory::{MemoryGuardConfigError, MemoryGuardError, MemoryReplayGuard},
         sqlite::{SqliteBackend, SqliteError, SqliteReplayGuard},
     },
-    clock::ManualClock,
     conformance::{Subject, replay_guard::ReplayGuardHarness},
     nonce::{
         Claim,
@@ -336,13 +335,12 @@ fn a_small_guard_is_exact_and_a_sharded_one_is_full_at_90_percent_or_more() {
 #[tokio::test]
 async fn nonces_dated_before_the_start_are_unknowable() {
     let start = at(0) + TimeDelta::milliseconds(500);
-    let clock = ManualClock::at(start);
     let outcome = |guard: MemoryReplayGuard, issued_at| {
         let app = app("app");
         let claim = Claim::new(&app, nonce(1), issued_at, at(300), at(1));
         guard.claim(claim).into_inner().unwrap()
     };
-    let guard = || MemoryReplayGuard::builder().clock(&clock);
+    let guard = || MemoryReplayGuard::builder().started_at(start);
     let before = start - TimeDelta::microseconds(1);
     assert_eq!(outcome(guard().build().unwrap(), before), Unknowable);
     assert_eq!(outcome(guard().build().unwrap(), start), Claimed);

@@ -7,7 +7,6 @@ use chrono::{TimeDelta, Utc};
 use http::{
     HeaderValue, Method, Request, Response, Version,
     header::{ACCEPT, AUTHORIZATION, HOST, USER_AGENT},
-    uri::Authority,
 };
 use http_body_util::Full;
 use hyper::body::Incoming;
@@ -27,7 +26,6 @@ use tower_registration::{
     app::{AppId, AppSecretHash, Application, StaticApps},
     backend::memory::MemoryReplayGuard,
     client::{ClientApp, ClientError, RequestError, SignRequestLayer},
-    clock::ManualClock,
     registration::PATH,
     secret::SecretString,
     signature::SigningKey,
@@ -74,8 +72,8 @@ fn callers() -> Vec<ClientApp> {
 /// Serves an echo behind all checks until the test ends; with a public name, or under its own.
 async fn serve(calls: &Calls, authority: Option<&str>) -> SocketAddr {
     // Nonces state milliseconds: one of the guard's very first would be dated before its start.
-    let before = ManualClock::at(Utc::now() - TimeDelta::minutes(1));
-    let guard = MemoryReplayGuard::builder().clock(&before).build();
+    let before = Utc::now() - TimeDelta::minutes(1);
+    let guard = MemoryReplayGuard::builder().started_at(before).build();
     let builder = VerifyRequest::builder()
         .apps(apps())
         .replay_guard(guard.unwrap());
@@ -175,7 +173,8 @@ async fn a_public_name_is_what_is_signed_wherever_the_request_really_goes() {
     for version in VERSIONS {
         for (name, status) in [("api.example.com", 200), ("evil.example.com", 401)] {
             let client = SignRequestLayer::new(callers().remove(0))
-                .authority(Authority::from_static(name))
+                .authority(name)
+                .unwrap()
                 .layer(transport(version));
             let response = client.oneshot(request(address, version)).await.unwrap();
             assert_eq!(response.status(), status, "{name} over {version:?}");
@@ -196,7 +195,7 @@ async fn a_host_that_the_caller_sets_is_signed_as_it_arrives_or_refused_before_i
     let call = async |version, address, host: &str, authority: Option<&'static str>| {
         let mut layer = SignRequestLayer::new(callers().remove(2));
         if let Some(authority) = authority {
-            layer = layer.authority(Authority::from_static(authority));
+            layer = layer.authority(authority).unwrap();
         }
         let mut request = request(address, version);
         let host = HeaderValue::from_str(host).unwrap();

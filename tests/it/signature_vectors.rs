@@ -135,7 +135,7 @@ fn agree(vector: &Vector) -> Stage {
     let profiles = TransportProfile::DEFAULT;
     let matching = vector.request.with(|request| {
         profiles
-            .into_iter()
+            .iter()
             .find(|profile| request.json(profile) == vector.canonical_json)
     });
     let key = match VerifyingKey::from_pem(&vector.public_key_pem) {
@@ -150,7 +150,7 @@ fn agree(vector: &Vector) -> Stage {
         }
     };
     assert_eq!(key.algorithm().name(), vector.alg, "{name}: algorithm");
-    let verdict = vector.request.verdict(&vector.signature, &profiles, &key);
+    let verdict = vector.request.verdict(&vector.signature, profiles, &key);
     let Some(profile) = matching else {
         assert_eq!(
             vector.expect,
@@ -163,7 +163,7 @@ fn agree(vector: &Vector) -> Stage {
     };
     let input = vector
         .request
-        .with(|request| request.signing_input(&profile, key.algorithm()));
+        .with(|request| request.signing_input(profile, key.algorithm()));
     match vector.expect {
         Verdict::Accept => {
             assert_eq!(

@@ -81,10 +81,9 @@ pub(crate) fn apps() -> StaticApps {
 
 /// A guard that knows of everything since [`start`] less a day.
 pub(crate) fn guard() -> Arc<MemoryReplayGuard> {
-    let before = ManualClock::at(start() - TimeDelta::days(1));
     Arc::new(
         MemoryReplayGuard::builder()
-            .clock(&before)
+            .started_at(start() - TimeDelta::days(1))
             .build()
             .expect("a guard"),
     )

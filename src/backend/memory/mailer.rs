@@ -11,6 +11,7 @@ use crate::mail::{MailError, Mailer, RegistrationEmail};
 
 /// What a [`MemoryMailer`] does with a mail.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Behaviour {
     /// Keeps it.
     #[default]

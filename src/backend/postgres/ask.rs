@@ -27,7 +27,7 @@ impl Ask {
     where
         O: Send + Unpin + for<'r> FromRow<'r, PgRow>,
     {
-        in_time(async {
+        answered(async {
             let mut held = self.hold().await?;
             statement.fetch_optional(&mut *held.0).await
         })
@@ -41,7 +41,7 @@ impl Ask {
     where
         O: Send + Unpin + for<'r> FromRow<'r, PgRow>,
     {
-        in_time(async {
+        answered(async {
             let mut held = self.hold().await?;
             statement.fetch_all(&mut *held.0).await
         })
@@ -53,16 +53,22 @@ impl Ask {
     }
 }
 
-pub(super) async fn in_time<T, E>(
-    asking: impl Future<Output = Result<T, E>>,
-) -> Result<T, PostgresError>
-where
-    PostgresError: From<E>,
-{
+/// What sqlx says to a question, within its time.
+pub(super) async fn answered<T>(
+    asking: impl Future<Output = Result<T, sqlx::Error>>,
+) -> Result<T, PostgresError> {
     match timeout(ANSWER_TIMEOUT, asking).await {
-        Ok(answer) => Ok(answer?),
+        Ok(answer) => answer.map_err(PostgresError::statement),
         Err(_) => Err(PostgresError::TimedOut),
     }
+}
+
+pub(super) async fn in_time<T>(
+    asking: impl Future<Output = Result<T, PostgresError>>,
+) -> Result<T, PostgresError> {
+    timeout(ANSWER_TIMEOUT, asking)
+        .await
+        .unwrap_or(Err(PostgresError::TimedOut))
 }
 
 /// A connection for one statement, given back however that ends.

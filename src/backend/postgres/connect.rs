@@ -103,7 +103,8 @@ impl PostgresSettings {
         })
     }
 
-    /// Uses the embedder's own pool, and makes the tables where they are missing.
+    /// Uses the embedder's own pool, and makes the tables where they are missing. It is a pool of
+    /// sqlx 0.9, whose version is part of this crate's API.
     ///
     /// The pool's settings are kept, the number of connections among them. Its connections must
     /// be at isolation level READ COMMITTED, which is PostgreSQL's default: a replay guard refuses
@@ -187,7 +188,8 @@ impl PostgresBackend {
         PostgresRegistrations::new(Ask(self.pool.clone()), &self.schema, self.notifying)
     }
 
-    /// The connections, for the embedder's own statements.
+    /// The connections, for the embedder's own statements; of sqlx 0.9, as in
+    /// [`from_pool`](Self::from_pool).
     #[must_use]
     pub fn pool(&self) -> &PgPool {
         &self.pool

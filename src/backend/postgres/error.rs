@@ -4,8 +4,12 @@ use std::error::Error;
 
 use super::PostgresFault;
 
+type BoxError = Box<dyn Error + Send + Sync>;
+
 /// Why the database could not be used, or gave no answer. No text of it, nor of its sources, holds
 /// a password.
+///
+/// A boxed source is the driver's own error. Its type is no part of this crate's API.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum PostgresError {
@@ -27,7 +31,7 @@ pub enum PostgresError {
         /// One line: what is wrong, and what to change.
         advice: String,
         /// What PostgreSQL or sqlx says.
-        source: Box<dyn Error + Send + Sync>,
+        source: BoxError,
     },
     /// The tables are those of a newer version of this crate.
     #[error(
@@ -36,17 +40,27 @@ pub enum PostgresError {
     Newer(i64),
     /// A statement failed, or no connection came free in time.
     #[error("the PostgreSQL database gave no answer")]
-    Statement(#[from] sqlx::Error),
+    Statement(#[source] BoxError),
     /// No answer within [`ANSWER_TIMEOUT`](super::ANSWER_TIMEOUT).
     #[error("the PostgreSQL database gave no answer in time")]
     TimedOut,
     /// A row holds what is no registration.
     #[error("the PostgreSQL database holds a registration that can't be read")]
-    Unreadable(#[source] serde_json::Error),
+    Unreadable(#[source] BoxError),
     /// A version that PostgreSQL's integers can't hold.
     #[error("a registration's version is past PostgreSQL's integers")]
     Version,
     /// As many nonces are live as the guard may hold.
     #[error("the replay guard is full: raise its capacity, or shorten the nonces' window")]
     Full,
+}
+
+impl PostgresError {
+    pub(super) fn statement(error: sqlx::Error) -> Self {
+        Self::Statement(error.into())
+    }
+
+    pub(super) fn unreadable(error: serde_json::Error) -> Self {
+        Self::Unreadable(error.into())
+    }
 }

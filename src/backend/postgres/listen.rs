@@ -11,7 +11,7 @@ use tokio::{
     time::{sleep, timeout},
 };
 
-use super::{ACQUIRE_TIMEOUT, PostgresBackend, PostgresError, ask::in_time};
+use super::{ACQUIRE_TIMEOUT, PostgresBackend, PostgresError, ask::answered};
 use crate::{delivery::Wake, trace};
 
 /// Pause before a lost connection is made anew.
@@ -73,17 +73,18 @@ async fn listen(options: PgConnectOptions, channel: String, wake: Wake) {
 }
 
 async fn attend(pool: &PgPool, channel: &str, wake: &Wake) -> Result<Infallible, PostgresError> {
-    let mut listener = PgListener::connect_with(pool).await?;
-    in_time(listener.listen(channel)).await?;
+    let connected = PgListener::connect_with(pool).await;
+    let mut listener = connected.map_err(PostgresError::statement)?;
+    answered(listener.listen(channel)).await?;
     // For what was owed before.
     wake.wake();
     loop {
         if let Ok(heard) = timeout(SILENCE, listener.try_recv()).await {
             // `None` where something may have been missed while the connection was lost.
-            heard?;
+            heard.map_err(PostgresError::statement)?;
             wake.wake();
         } else {
-            in_time(sqlx::query("SELECT 1").execute(&mut listener)).await?;
+            answered(sqlx::query("SELECT 1").execute(&mut listener)).await?;
         }
     }
 }

@@ -120,7 +120,7 @@ impl RegistrationStore for PostgresRegistrations {
             .bind(user.username.as_str());
         let found: Option<(String,)> = self.ask.for_one(statement).await?;
         found
-            .map(|(json,)| serde_json::from_str(&json).map_err(PostgresError::Unreadable))
+            .map(|(json,)| serde_json::from_str(&json).map_err(PostgresError::unreadable))
             .transpose()
     }
 
@@ -200,13 +200,13 @@ fn is_news(registration: &Registration) -> bool {
 }
 
 fn json(registration: &Registration) -> Result<String, PostgresError> {
-    serde_json::to_string(registration).map_err(PostgresError::Unreadable)
+    serde_json::to_string(registration).map_err(PostgresError::unreadable)
 }
 
 /// A time as a registration's JSON has it.
 fn written(time: DateTime<Utc>) -> Result<String, PostgresError> {
-    let json = serde_json::to_value(time).map_err(PostgresError::Unreadable)?;
-    serde_json::from_value(json).map_err(PostgresError::Unreadable)
+    let json = serde_json::to_value(time).map_err(PostgresError::unreadable)?;
+    serde_json::from_value(json).map_err(PostgresError::unreadable)
 }
 
 fn version(version: u64) -> Result<i64, PostgresError> {

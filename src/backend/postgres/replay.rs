@@ -1,6 +1,7 @@
 //! Used nonces in a table.
 
 use std::{
+    error::Error,
     future::Future,
     pin::Pin,
     sync::{
@@ -145,7 +146,7 @@ impl PostgresReplayGuard {
             .bind(now)
             .bind(self.capacity);
         let told: Option<(i32,)> = match self.ask.for_one(statement).await {
-            Err(PostgresError::Statement(error)) if is_overtaken(&error) => {
+            Err(PostgresError::Statement(error)) if is_overtaken(&*error) => {
                 return Ok(Some(ClaimOutcome::Unknowable));
             }
             told => told?,
@@ -198,10 +199,11 @@ impl ReplayGuard for PostgresReplayGuard {
     }
 }
 
-fn is_overtaken(error: &sqlx::Error) -> bool {
-    error
-        .as_database_error()
-        .is_some_and(|error| error.code().is_some_and(|code| code == OVERTAKEN))
+fn is_overtaken(error: &(dyn Error + 'static)) -> bool {
+    let error = error
+        .downcast_ref()
+        .and_then(sqlx::Error::as_database_error);
+    error.is_some_and(|error| error.code().is_some_and(|code| code == OVERTAKEN))
 }
 
 /// The one turn that a process has at forgetting, given back however it ends.

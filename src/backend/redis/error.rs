@@ -1,12 +1,16 @@
 //! What can go wrong with a Redis server.
 
-use std::time::Duration;
+use std::{error::Error, sync::Arc, time::Duration};
 
 use redis::{ErrorKind, RedisError};
 
 use super::settings::MAX_CLOCK_TOLERANCE;
 
+type SharedError = Arc<dyn Error + Send + Sync>;
+
 /// Why a server could not be connected to, or a claim was not made. No URL and no password is in it.
+///
+/// A shared source is the driver's own error. Its type is no part of this crate's API.
 #[derive(Clone, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum RedisGuardError {
@@ -28,7 +32,7 @@ pub enum RedisGuardError {
         /// Host and port, or nodes.
         address: String,
         /// What the driver says.
-        source: RedisError,
+        source: SharedError,
     },
     /// The server wants another login.
     #[error("the Redis server at {address} refused the login: check user and password in the URL")]
@@ -69,7 +73,7 @@ pub enum RedisGuardError {
     },
     /// The server refused a command, or the connection broke. The claim may have been made.
     #[error("the Redis server gave no answer to a claim")]
-    Failed(#[source] RedisError),
+    Failed(#[source] SharedError),
     /// An answer that no Redis server gives.
     #[error("the Redis server gave an answer that was not expected")]
     Unexpected,
@@ -82,8 +86,14 @@ impl RedisGuardError {
         if is_about_the_login(&source) {
             Self::Login { address }
         } else {
+            let source = Arc::new(source);
             Self::Unreachable { address, source }
         }
+    }
+
+    /// What a failure after that means.
+    pub(super) fn failed(source: RedisError) -> Self {
+        Self::Failed(Arc::new(source))
     }
 }
 

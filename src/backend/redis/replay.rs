@@ -95,7 +95,7 @@ impl Inner {
         let asked = self.question(entry);
         match timeout(within, ask(&asked, connection)).await {
             Ok(Ok(answers)) => Ok(answers),
-            Ok(Err(error)) if !error.is_timeout() => Err(RedisGuardError::Failed(error)),
+            Ok(Err(error)) if !error.is_timeout() => Err(RedisGuardError::failed(error)),
             Ok(Err(_)) | Err(_) => Err(RedisGuardError::TimedOut(within)),
         }
     }
@@ -125,7 +125,7 @@ impl Inner {
             if let Value::ServerError(error) = answer {
                 return Err(match (error.code(), answer.clone().extract_error()) {
                     ("OOM", _) => RedisGuardError::Full,
-                    (_, Err(error)) => RedisGuardError::Failed(error),
+                    (_, Err(error)) => RedisGuardError::failed(error),
                     (_, Ok(_)) => RedisGuardError::Unexpected,
                 });
             }

@@ -1,6 +1,6 @@
 //! Opening the file, and bringing its tables up to date.
 
-use std::{fs, path::Path, str::FromStr, time::Duration};
+use std::{error::Error, fs, path::Path, str::FromStr, time::Duration};
 
 use sqlx::{
     SqliteConnection, SqlitePool,
@@ -25,6 +25,7 @@ const OPEN_AGAIN: Duration = Duration::from_millis(20);
 /// What survives a loss of power. What a process acknowledged survives its death either way, since
 /// the operating system has it by then.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Durability {
     /// After a loss of power, the last writes may be gone, and with them claims of nonces that are
     /// fresh still, and resends. The file stays whole. SQLite's `synchronous = NORMAL`: no write
@@ -70,7 +71,7 @@ impl SqliteSettings {
     pub async fn connect(self, url: &str) -> Result<SqliteBackend, SqliteError> {
         let in_memory = is_in_memory(url)?;
         let options = SqliteConnectOptions::from_str(url)
-            .map_err(SqliteError::Url)?
+            .map_err(|error| SqliteError::Url(error.into()))?
             .create_if_missing(!in_memory)
             .journal_mode(SqliteJournalMode::Wal)
             .synchronous(match self.durability {
@@ -126,7 +127,8 @@ impl SqliteBackend {
         Self::settings().connect(url).await
     }
 
-    /// Uses the embedder's own pool for reading and writing, and makes the tables in it.
+    /// Uses the embedder's own pool for reading and writing, and makes the tables in it. It is a pool
+    /// of sqlx 0.9, whose version is part of this crate's API.
     ///
     /// The pool's settings are kept. Set `journal_mode` to WAL and a busy timeout; several
     /// connections that write wait for one another by polling, which is slower than the one that
@@ -155,7 +157,8 @@ impl SqliteBackend {
         SqliteRegistrations::new(self.write.clone(), self.read.clone())
     }
 
-    /// The pool that writes, for the embedder's own statements.
+    /// The pool that writes, for the embedder's own statements; of sqlx 0.9, as in
+    /// [`from_pool`](Self::from_pool).
     #[must_use]
     pub fn pool(&self) -> &SqlitePool {
         &self.write
@@ -187,7 +190,7 @@ fn is_in_memory(url: &str) -> Result<bool, SqliteError> {
         .strip_prefix("sqlite:")
         .map(|rest| rest.trim_start_matches("//"))
         .filter(|database| !database.is_empty() && !database.starts_with('?'))
-        .ok_or_else(|| SqliteError::Url(sqlx::Error::Configuration(EXPECTED_URL.into())))?;
+        .ok_or_else(|| SqliteError::Url(EXPECTED_URL.into()))?;
     let (name, parameters) = database.split_once('?').unwrap_or((database, ""));
     Ok(name == ":memory:" || parameters.split('&').any(|set| set == "mode=memory"))
 }
@@ -218,10 +221,13 @@ async fn open(
     }
 }
 
-fn unopened(options: &SqliteConnectOptions, source: sqlx::Error) -> SqliteError {
+fn unopened(
+    options: &SqliteConnectOptions,
+    source: impl Into<Box<dyn Error + Send + Sync>>,
+) -> SqliteError {
     SqliteError::Open {
         path: options.get_filename().to_owned(),
-        source,
+        source: source.into(),
     }
 }
 
@@ -237,12 +243,12 @@ fn is_busy(error: &sqlx::Error) -> bool {
 /// One write transaction around all of it: sqlx's own lock is empty for SQLite, and two processes
 /// that start at once would both make the tables.
 async fn migrate(pool: &SqlitePool) -> Result<(), SqliteError> {
-    let mut transaction = pool.begin_with("BEGIN IMMEDIATE").await?;
+    let begun = pool.begin_with("BEGIN IMMEDIATE").await;
+    let mut transaction = begun.map_err(SqliteError::statement)?;
     apply_missing(&mut transaction)
         .await
-        .map_err(SqliteError::Migrate)?;
-    transaction.commit().await?;
-    Ok(())
+        .map_err(|error| SqliteError::Migrate(error.into()))?;
+    transaction.commit().await.map_err(SqliteError::statement)
 }
 
 /// What sqlx's `Migrator::run` does, whose future the compiler can't tell to be `Send` when it is

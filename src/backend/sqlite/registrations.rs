@@ -64,9 +64,10 @@ impl SqliteRegistrations {
             .bind(user.username.as_str())
             .bind(version(registration.version)?)
             .bind(due_at(registration))
-            .bind(serde_json::to_string(registration).map_err(SqliteError::Unreadable)?)
+            .bind(serde_json::to_string(registration).map_err(SqliteError::unreadable)?)
             .execute(&self.write)
-            .await?;
+            .await
+            .map_err(SqliteError::statement)?;
         Ok(inserted.rows_affected() == 1)
     }
 }
@@ -79,8 +80,9 @@ impl RegistrationStore for SqliteRegistrations {
             .bind(user.org_id.as_str())
             .bind(user.username.as_str())
             .fetch_optional(&self.read)
-            .await?;
-        json.map(|json| serde_json::from_str(&json).map_err(SqliteError::Unreadable))
+            .await
+            .map_err(SqliteError::statement)?;
+        json.map(|json| serde_json::from_str(&json).map_err(SqliteError::unreadable))
             .transpose()
     }
 
@@ -101,12 +103,14 @@ impl Outbox for SqliteRegistrations {
         until: DateTime<Utc>,
         limit: usize,
     ) -> Result<Vec<DueMail>, SqliteError> {
-        let mut transaction = self.write.begin_with("BEGIN IMMEDIATE").await?;
+        let begun = self.write.begin_with("BEGIN IMMEDIATE").await;
+        let mut transaction = begun.map_err(SqliteError::statement)?;
         let due: Vec<Row> = sqlx::query_as(DUE)
             .bind(now.timestamp_micros())
             .bind(i64::try_from(limit).unwrap_or(i64::MAX))
             .fetch_all(&mut *transaction)
-            .await?;
+            .await
+            .map_err(SqliteError::statement)?;
         let mut leased = Vec::with_capacity(due.len());
         for row in due {
             let mail = match read(&row) {
@@ -118,12 +122,14 @@ impl Outbox for SqliteRegistrations {
                 None => put_off(&mut transaction, &row, until).await?,
             }
         }
-        transaction.commit().await?;
+        let committed = transaction.commit().await;
+        committed.map_err(SqliteError::statement)?;
         Ok(leased)
     }
 
     async fn backlog(&self) -> Result<Option<Backlog>, SqliteError> {
-        let (owed, oldest) = sqlx::query_as(BACKLOG).fetch_one(&self.read).await?;
+        let counted = sqlx::query_as(BACKLOG).fetch_one(&self.read).await;
+        let (owed, oldest) = counted.map_err(SqliteError::statement)?;
         Ok(Some(backlog(owed, oldest)))
     }
 }
@@ -155,7 +161,8 @@ async fn put_off(
         .bind(username)
         .bind(until.timestamp_micros())
         .execute(&mut **transaction)
-        .await?;
+        .await
+        .map_err(SqliteError::statement)?;
     Ok(())
 }
 
@@ -184,9 +191,10 @@ async fn replace(
         .bind(version(expected_version)?)
         .bind(version(new.version)?)
         .bind(due_at(new))
-        .bind(serde_json::to_string(new).map_err(SqliteError::Unreadable)?)
+        .bind(serde_json::to_string(new).map_err(SqliteError::unreadable)?)
         .execute(executor)
-        .await?;
+        .await
+        .map_err(SqliteError::statement)?;
     Ok(replaced.rows_affected() == 1)
 }
 

@@ -94,7 +94,8 @@ impl SqliteReplayGuard {
         let live: i64 =
             sqlx::query_scalar("SELECT live FROM tower_registration_nonces WHERE id = 1")
                 .fetch_one(&self.pool)
-                .await?;
+                .await
+                .map_err(SqliteError::statement)?;
         Ok(u64::try_from(live).unwrap_or(0))
     }
 
@@ -127,7 +128,8 @@ impl SqliteReplayGuard {
             .bind(entry.fresh_until.min(now))
             .bind(self.capacity)
             .execute(&self.pool)
-            .await?
+            .await
+            .map_err(SqliteError::statement)?
             .rows_affected();
         if entered == 1 {
             return Ok(Some(ClaimOutcome::Claimed));
@@ -136,7 +138,8 @@ impl SqliteReplayGuard {
             .bind(&entry.key[..])
             .bind(entry.fresh_until.min(now))
             .fetch_one(&self.pool)
-            .await?;
+            .await
+            .map_err(SqliteError::statement)?;
         Ok(if known {
             Some(ClaimOutcome::Replayed)
         } else {
@@ -149,7 +152,8 @@ impl SqliteReplayGuard {
             .bind(now.saturating_sub(KEPT_PASSED))
             .bind(FORGET_AT_MOST)
             .execute(&self.pool)
-            .await?;
+            .await
+            .map_err(SqliteError::statement)?;
         Ok(())
     }
 }

@@ -68,6 +68,7 @@ pub trait ReplayGuardHarness {
 
 /// Whose clock a guard forgets by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Time {
     /// The claims' alone: years pass in no time, and dates are those of 2027.
     OfTheClaim,

@@ -16,13 +16,36 @@ use super::RegistrationEmail;
 
 /// Subject and body of a mail. `Debug` shows the subject alone.
 #[derive(Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct RenderedEmail {
     /// The subject: one line.
     pub subject: String,
     /// The body as plain text.
     pub text: String,
-    /// The same as HTML. Whatever comes from outside is escaped.
+    /// The same as HTML, or empty where the mail is plain text alone. Whatever comes from outside is
+    /// escaped.
     pub html: String,
+}
+
+impl RenderedEmail {
+    /// A mail of plain text.
+    #[must_use]
+    pub fn new(subject: impl Into<String>, text: impl Into<String>) -> Self {
+        Self {
+            subject: subject.into(),
+            text: text.into(),
+            html: String::new(),
+        }
+    }
+
+    /// The same mail with an HTML side.
+    #[must_use]
+    pub fn with_html(self, html: impl Into<String>) -> Self {
+        Self {
+            html: html.into(),
+            ..self
+        }
+    }
 }
 
 impl fmt::Debug for RenderedEmail {

@@ -41,6 +41,7 @@ pub trait Translation: Send + Sync + 'static {
 
 /// Which way a language is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Direction {
     /// As English is.
     LeftToRight,
@@ -49,7 +50,7 @@ pub enum Direction {
 }
 
 /// How long a code is valid: in the largest unit of which there are two, rather too few than too
-/// many.
+/// many. A translation has words for each unit, so that another would be a new major version.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Lasting {
     /// So many minutes, 119 at most. The one that has begun counts: a mail goes out moments after

@@ -5,7 +5,8 @@ use chrono::{DateTime, Utc};
 use super::{Policy, changed, later, mail::live_lease};
 use crate::registration::{CurrentCode, OwedMail, Registration, RegistrationStatus, code::NewCode};
 
-/// What [`reissue`] decided.
+/// What [`reissue`] decided. There is nothing else to decide, and whoever swaps must pass neither over:
+/// another would be a new major version.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[expect(
     clippy::large_enum_variant,
@@ -20,6 +21,7 @@ pub enum Reissue {
 
 /// Why a user keeps the code that there is, if any.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum Kept {
     /// Has completed registration.
     Registered,

@@ -72,6 +72,7 @@ impl Default for Policy {
 
 /// Numbers that no policy can have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum PolicyError {
     /// Out of [`MIN_CODE_LIFETIME`] to [`MAX_CODE_LIFETIME`].
     #[error("a code lifetime of {0:?} is not between 1 s and 30 days: change `code_lifetime`")]

@@ -11,6 +11,7 @@ pub const MAX_LEASE: TimeDelta = TimeDelta::minutes(10);
 
 /// Whether [`lease`] waits for the owed mail's time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum When {
     /// Only once it is due.
     Due,
@@ -20,6 +21,7 @@ pub enum When {
 
 /// What became of a mail.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Settlement {
     /// It is in the hands of somebody who will deliver it.
     Delivered,

@@ -5,7 +5,8 @@ use chrono::{DateTime, Utc};
 use super::{Policy, changed};
 use crate::registration::{CurrentCode, Registration, RegistrationStatus, code::CodeDigest};
 
-/// What [`redeem`] decided.
+/// What [`redeem`] decided. Whoever swaps must pass none of them over: another would be a new major
+/// version.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Redeem {
     /// The guess is the code: the registration, completed, to be swapped in before anybody is
@@ -20,6 +21,7 @@ pub enum Redeem {
 
 /// Why no guess is looked at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum Refusal {
     /// Has completed registration.
     Registered,

@@ -98,7 +98,7 @@ impl Senders {
         for _ in 0..source.byte() % 3 {
             self.spoil(source, &mut wire, now);
         }
-        let profile = source.pick(&TransportProfile::DEFAULT.each_ref());
+        let profile = &source.pick(TransportProfile::DEFAULT);
         if source.byte() % 8 < 7 {
             self.sign(&mut wire, profile);
         }

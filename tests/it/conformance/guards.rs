@@ -14,7 +14,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use tokio::task::yield_now;
 use tower_registration::{
     conformance::{Subject, replay_guard},
-    nonce::{Claim, ClaimOutcome, NonceId, Occupancy, ReplayGuard},
+    nonce::{Claim, ClaimOutcome, Occupancy, ReplayGuard},
 };
 
 use super::breaks;
@@ -53,10 +53,7 @@ impl Faulty {
     }
 
     fn key(&self, claim: &Claim<'_>) -> Vec<u8> {
-        let nonce: &[u8] = match &claim.nonce {
-            NonceId::Uuid(uuid) => uuid.as_bytes(),
-            NonceId::Digest(digest) => digest,
-        };
+        let nonce = claim.nonce.as_bytes();
         let app = claim.app.as_str().as_bytes();
         let datetime = claim.issued_at.to_string();
         match self.0 {
@@ -140,10 +137,7 @@ impl ReplayGuard for Faulty {
     async fn occupancy(&self) -> Result<Option<Occupancy>, &'static str> {
         let entries = self.1.entries.lock().unwrap().len() as u64;
         let times = if self.0 == Fault::CountsTwice { 2 } else { 1 };
-        Ok(Some(Occupancy {
-            live: entries * times,
-            capacity: u64::MAX,
-        }))
+        Ok(Some(Occupancy::new(entries * times, u64::MAX)))
     }
 }
 

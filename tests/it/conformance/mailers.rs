@@ -73,14 +73,11 @@ impl Faulty {
 
     fn delivered(&self, mail: &RegistrationEmail) -> DeliveredMail {
         let recipients = mail.to.split([',', '\n']).map(str::to_owned).collect();
-        DeliveredMail {
-            recipients,
-            message_id: match self.fault {
-                Fault::MakesNewIds => uuid::Uuid::new_v4().to_string(),
-                _ => mail.message_id.clone(),
-            },
-            text: mail.code.expose().to_owned(),
-        }
+        let message_id = match self.fault {
+            Fault::MakesNewIds => uuid::Uuid::new_v4().to_string(),
+            _ => mail.message_id.clone(),
+        };
+        DeliveredMail::new(recipients, message_id, mail.code.expose())
     }
 }
 

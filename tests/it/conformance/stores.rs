@@ -178,7 +178,7 @@ impl Outbox for Faulty {
                         yield_now().await;
                     }
                     self.put(&user, registration.clone());
-                    mails.push(DueMail { user, registration });
+                    mails.push(DueMail::new(user, registration));
                     continue;
                 }
                 Fault::LosesWhatItLeases => {
@@ -195,7 +195,7 @@ impl Outbox for Faulty {
                 _ => {}
             }
             if self.swap(&user, current.version, registration.clone()) {
-                mails.push(DueMail { user, registration });
+                mails.push(DueMail::new(user, registration));
             }
         }
         Ok(mails)
@@ -209,10 +209,8 @@ impl Outbox for Faulty {
         });
         let owing: Vec<_> = owing.collect();
         let made = owing.iter().filter_map(|owing| owing.code.as_ref());
-        Ok(Some(Backlog {
-            owed: owing.len() as u64,
-            oldest: made.map(|code| code.issued_at).min(),
-        }))
+        let oldest = made.map(|code| code.issued_at).min();
+        Ok(Some(Backlog::new(owing.len() as u64, oldest)))
     }
 }
 

@@ -122,7 +122,7 @@ async fn a_nonce_in_another_spelling_of_base64_or_json_is_the_same_nonce() {
 async fn a_flood_drives_no_nonce_out_that_is_still_fresh() {
     let calls = Calls::default();
     let small = MemoryReplayGuard::builder()
-        .clock(&ManualClock::at(start()))
+        .started_at(start())
         .capacity(64)
         .build();
     let service = verify_with(&ManualClock::at(start()), &Arc::new(small.unwrap()));

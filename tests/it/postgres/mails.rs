@@ -41,10 +41,7 @@ fn dispatcher(
         registrations(backend.registrations(), clock),
         mailer.clone(),
     );
-    let limits = DispatcherLimits {
-        poll_interval: Duration::from_hours(1),
-        ..DispatcherLimits::default()
-    };
+    let limits = DispatcherLimits::default().with_poll_interval(Duration::from_hours(1));
     Dispatcher::with_limits(deliverer, limits)
 }
 

@@ -75,7 +75,7 @@ fn a_new_project_is_told_of_this_version_and_of_features_that_there_are() {
 #[test]
 fn a_new_project_is_told_of_all_crates_that_the_example_uses_as_they_are_tested() {
     let (dependencies, example) = mount();
-    let tested = required(MANIFEST, "dev-dependencies");
+    let tested = required(&MANIFEST, "dev-dependencies");
     for (name, requirement) in &dependencies {
         let path = format!("{}::", name.replace('-', "_"));
         assert!(example.contains(&path), "{name} is not used");
@@ -101,7 +101,7 @@ fn a_new_project_is_told_of_all_crates_that_the_example_uses_as_they_are_tested(
 
 #[test]
 fn the_compiler_that_is_needed_is_told_of() {
-    let package = required(MANIFEST, "package");
+    let package = required(&MANIFEST, "package");
     let least = version(package["rust-version"]);
     assert!(
         README.contains(&format!("needs Rust {least} or later")),

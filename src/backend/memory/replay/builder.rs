@@ -87,11 +87,12 @@ impl MemoryReplayGuardBuilder {
         Self { window, ..self }
     }
 
-    /// Takes the guard's start from `clock`, which is read once, here. By default it is the
-    /// system's time when the guard is built.
-    pub fn clock(self, clock: &(impl Clock + ?Sized)) -> Self {
+    /// When the guard's memory begins: nonces dated before it are
+    /// [`Unknowable`](crate::nonce::ClaimOutcome::Unknowable). By default the system's time when the
+    /// guard is built.
+    pub fn started_at(self, start: DateTime<Utc>) -> Self {
         Self {
-            start: Start::At(clock.now()),
+            start: Start::At(start),
             ..self
         }
     }
