@@ -1,9 +1,9 @@
 //! What a caller is told, and what the operator is told, when a request is refused.
 //!
 //! A [`Rejection`] has two sides. The *kind* alone decides [status](RejectionKind::status),
-//! [name](RejectionKind::name) and [message](RejectionKind::message) of the answer; the *reason* and *source* are for logs and hooks, and
-//! never reach the caller. The answer carries the whole `Rejection` in its extensions, so that
-//! middleware outside can count and log:
+//! [name](RejectionKind::name) and [message](RejectionKind::message) of the answer; the *reason* and
+//! *source* are for logs and observers, and never reach the caller. The answer carries the whole
+//! `Rejection` in its extensions, so that middleware outside can count and log:
 //!
 //! ```
 //! use tower_registration::rejection::{Rejection, RejectionKind};

@@ -16,6 +16,7 @@ use zeroize::{Zeroize, ZeroizeOnDrop};
 /// assert!(secret.matches("correct horse battery staple"));
 /// assert!(!secret.matches("correct horse battery stable"));
 /// ```
+// rustc shows the line of the struct to who compares two of them by `==`.
 #[derive(Clone, Zeroize, ZeroizeOnDrop)]
 pub struct SecretString(String); // compared by `matches`, read by `expose`
 

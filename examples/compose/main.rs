@@ -13,6 +13,8 @@
 //! long as a client likes; `plain.rs` bounds that, and the number of connections.
 
 mod plain;
+#[path = "../hyper/serve.rs"]
+mod serve;
 mod site;
 
 use std::{

@@ -34,8 +34,8 @@ pub struct RegistrationEmail {
 }
 
 impl RegistrationEmail {
-    /// A mail to the address `to`, sent when its code was made, in no known language: to try a [`Mailer`](super::Mailer) or a
-    /// [`Template`](super::Template) out with.
+    /// A mail to the address `to`, sent when its code was made, in no known language: to try a
+    /// [`Mailer`](super::Mailer) or a [`Template`](super::Template) out with.
     #[must_use]
     pub fn new(
         to: impl Into<String>,

@@ -25,6 +25,7 @@ pub trait RegistrationStore: Send + Sync + 'static {
     type Error: Error + Send + Sync + 'static;
 
     /// The user's registration, or `None` if there is no such user.
+    // rustc shows the line of `Send`, and what stands behind it, to whose future is not.
     fn load(
         &self,
         user: &UserId,

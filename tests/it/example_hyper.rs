@@ -16,15 +16,14 @@ use hyper_util::{client::legacy::Client, rt::TokioExecutor};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpStream},
-    time::{Instant, sleep},
+    time::{Instant, sleep, timeout},
 };
 use tower::service_fn;
 
-use crate::process::program;
-
-#[path = "../../examples/hyper/serve.rs"]
-mod serve;
-use serve::{HEAD, LIFETIME};
+use crate::{
+    process::{PATIENCE, program},
+    serve::{self, HEAD, LIFETIME},
+};
 
 const REQUEST: &[u8] = b"GET / HTTP/1.1\r\nhost: api.example.com\r\n\r\n";
 
@@ -145,11 +144,18 @@ async fn the_program_survives_a_lack_of_file_descriptors() {
         idle.push(TcpStream::connect(address).await.unwrap());
     }
     let log = BufReader::new(program.0.stderr.take().unwrap());
-    let told = tokio::task::spawn_blocking(move || {
-        let mut lines = log.lines().map_while(Result::ok);
-        lines.any(|line| line.contains("no connection accepted"))
+    let (sender, mut told) = tokio::sync::mpsc::unbounded_channel();
+    // To the end: a program whose log nobody reads could write no more of it.
+    std::thread::spawn(move || {
+        for line in log.lines().map_while(Result::ok) {
+            if line.contains("no connection accepted") {
+                // The test may have ended.
+                let _ = sender.send(());
+            }
+        }
     });
-    assert!(told.await.unwrap());
+    let told = timeout(PATIENCE, told.recv()).await;
+    told.expect("in time").expect("a line about it");
     drop(idle);
 
     let http = Client::builder(TokioExecutor::new()).build_http();

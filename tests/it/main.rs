@@ -28,6 +28,8 @@ mod registrations;
 mod rejected;
 mod replay;
 mod resend;
+#[path = "../../examples/hyper/serve.rs"]
+mod serve;
 mod server;
 mod services;
 mod signature_vectors;

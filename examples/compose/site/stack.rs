@@ -55,7 +55,8 @@ const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// Called on a Tokio runtime, where it leaves a task that sweeps the rates while the router is there.
 pub(super) fn around(routes: Router) -> Result<Router, Box<dyn Error>> {
-    // Behind a proxy, `SmartIpKeyExtractor`: its address would be everybody's.
+    // Behind a proxy, whose address would be everybody's: `SmartIpKeyExtractor`, if the proxy replaces
+    // the `x-forwarded-for` of its clients and does not add to it.
     let rates = GovernorConfigBuilder::default()
         .period(Duration::from_secs(1))
         .burst_size(BURST)

@@ -17,7 +17,7 @@ pub const DEFAULT_PER_DAY: u32 = 10;
 /// Wrong guesses a day for each user, unless set otherwise.
 pub const DEFAULT_GUESSES_PER_DAY: u32 = 20;
 /// Tries at one mail, unless set otherwise.
-pub const DEFAULT_ATTEMPTS: u32 = 5;
+pub const DEFAULT_MAX_ATTEMPTS: u32 = 5;
 /// Shortest lifetime of a code. So short a one is for tests: no mail arrives in time.
 pub const MIN_CODE_LIFETIME: Duration = Duration::from_secs(1);
 /// Longest lifetime of a code: 30 days.
@@ -112,7 +112,7 @@ impl Default for PolicyBuilder {
             per_hour: DEFAULT_PER_HOUR,
             per_day: DEFAULT_PER_DAY,
             guesses_per_day: DEFAULT_GUESSES_PER_DAY,
-            max_attempts: DEFAULT_ATTEMPTS,
+            max_attempts: DEFAULT_MAX_ATTEMPTS,
         }
     }
 }
@@ -152,7 +152,7 @@ impl PolicyBuilder {
         }
     }
 
-    /// Tries at one mail before it is given up: [`DEFAULT_ATTEMPTS`] by default, 1 to [`MAX_ATTEMPTS`].
+    /// Tries at one mail before it is given up: [`DEFAULT_MAX_ATTEMPTS`] by default, 1 to [`MAX_ATTEMPTS`].
     pub fn max_attempts(self, max_attempts: u32) -> Self {
         Self {
             max_attempts,

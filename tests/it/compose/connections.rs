@@ -17,7 +17,10 @@ use super::{
     example::{Site, who},
     honest, route,
 };
-use crate::support::{Answer, CLIENT_APP, Call, guard};
+use crate::{
+    serve::LIFETIME,
+    support::{Answer, CLIENT_APP, Call, guard},
+};
 
 #[path = "../../../examples/compose/plain.rs"]
 mod plain;
@@ -76,7 +79,10 @@ async fn a_head_that_does_not_come_ends_a_connection_here_and_not_on_axums_serve
     for head in ["", "P", "GET / HTTP/1.1\r\nhost: a"] {
         let plain = served(&guard()).await;
         let kept = kept_open(plain, head).await;
-        assert_eq!(kept, Some(Duration::from_secs(10)), "{head:?}");
+        assert!(
+            kept.is_some_and(|kept| kept <= 2 * LIFETIME),
+            "{head:?}: {kept:?}"
+        );
 
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let axums = listener.local_addr().unwrap();
