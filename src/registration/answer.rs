@@ -124,7 +124,13 @@ where
                         grid.keep(cx);
                     }
                     let verdict = ready!(task.poll(cx)).unwrap_or_else(|error| {
-                        Err(Rejection::unavailable("the work was not done", error))
+                        // A panic's own text is not taken over: nobody knows what stands in it.
+                        let cause = if error.is_panic() {
+                            "it panicked"
+                        } else {
+                            "it was cancelled"
+                        };
+                        Err(Rejection::unavailable("the work was not done", cause))
                     });
                     Stage::Waiting(Some(verdict))
                 }

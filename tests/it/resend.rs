@@ -628,6 +628,12 @@ async fn a_store_that_fails_or_panics_is_a_503_on_the_grid_and_no_mail() {
         assert_eq!(answer.headers["retry-after"], "1", "{fault:?}");
         assert_eq!(began.elapsed(), GRID, "{fault:?}");
         assert!(!String::from_utf8_lossy(&answer.body).contains("s3cr3t"));
+        if matches!(fault, Fault::PanicOnLoad | Fault::PanicOnReplace) {
+            let rejection = answer.rejection.unwrap();
+            let cause = std::error::Error::source(&rejection).unwrap();
+            assert_eq!(cause.to_string(), "it panicked", "{fault:?}");
+            assert!(!format!("{rejection:?} {cause:?}").contains("s3cr3t"));
+        }
         assert_eq!(fixture.mailer.calls(), 0, "{fault:?}");
         let jane = fixture.store.get(&user("jane@example.co")).unwrap();
         assert_eq!(jane.generation, 0, "{fault:?}");
